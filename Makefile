@@ -1,0 +1,45 @@
+# Everything lives in .venv; each target may be repeated.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: demo test lint bench clean help
+
+help:
+	@echo "make demo   set up, label the drives in demo_data/, print where labels and report are"
+	@echo "make test   set up, run the tests"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  the benchmark table (several minutes)"
+
+# The package is installed editable with the locked build backend, so that nothing unpinned is fetched.
+$(VENV)/.base: requirements/base.lock requirements/build.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "CoC Toolkit needs Python 3.11 to 3.13, found $$($(BIN)/python --version). Run: rm -rf $(VENV); make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing into $(VENV) (the first time takes a minute) ..."
+	$(PIP) install --require-hashes -r requirements/build.lock
+	$(PIP) install --no-build-isolation --require-hashes -r requirements/base.lock
+	$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base requirements/dev.lock
+	$(PIP) install --no-build-isolation --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/coc demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.run_all
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache demo_out

@@ -1,0 +1,125 @@
+"""Work in processes: results in the order of the tasks, bounded memory, and no crash takes others along."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Generic, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+IN_FLIGHT_PER_WORKER = 3
+
+
+class WorkerDied(Generic[Task]):
+    """Takes a result's place where working on a task killed its process (out of memory, a crash in native code)."""
+
+
+def useful_workers(asked: int, tasks: int) -> int:
+    """Return how many processes are worth starting: never more than asked for, than cores, or than tasks."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        cores = os.cpu_count() or 1
+    return max(1, min(asked, cores, tasks))
+
+
+def map_ordered(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    split: Callable[[Task], list[Task]] = lambda task: [task],
+) -> Iterator[tuple[Task, Result | WorkerDied]]:
+    """Yield (task, result) in the order of ``tasks``; with one worker in this process.
+
+    Where a worker process dies, the tasks in flight are tried again alone, cut by ``split`` into their
+    smallest parts, so that only the guilty part is given up.
+    """
+    if workers == 1:
+        for task in tasks:
+            yield task, function(task)
+        return
+    remaining = iter(tasks)
+    suspects: deque[Task] = deque()
+    while True:
+        in_flight: deque[tuple[Task, Future[Result]]] = deque()
+        try:
+            with _pool(function, workers) as pool:
+                yield from _stream(pool, remaining, in_flight, workers * IN_FLIGHT_PER_WORKER)
+                return
+        except BrokenProcessPool:
+            suspects.extend(part for task, _ in in_flight for part in split(task))
+        while suspects:
+            task = suspects.popleft()
+            yield task, _alone(function, task)
+
+
+def _stream(
+    pool: ProcessPoolExecutor,
+    tasks: Iterator[Task],
+    in_flight: deque[tuple[Task, "Future[Result]"]],
+    limit: int,
+) -> Iterator[tuple[Task, Result]]:
+    while True:
+        while len(in_flight) < limit:
+            try:
+                task = next(tasks)
+            except StopIteration:
+                break
+            in_flight.append((task, Future()))  # a task is never lost, even if submitting it fails
+            in_flight[-1] = (task, pool.submit(_work, task))
+        if not in_flight:
+            return
+        task, future = in_flight[0]
+        result = future.result()
+        in_flight.popleft()
+        yield task, result
+
+
+def _alone(function: Callable[[Task], Result], task: Task) -> Result | WorkerDied:
+    try:
+        with _pool(function, 1) as pool:
+            return pool.submit(_work, task).result()
+    except BrokenProcessPool:
+        return WorkerDied()
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool that, when its block is left early, drops what has not begun instead of finishing it."""
+
+    def __exit__(self, *exception: object) -> None:
+        self.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(function: Callable, workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")  # forking a process with threads can deadlock
+    return _Pool(workers, mp_context=context, initializer=_start_worker, initargs=(function,))
+
+
+_function: Callable | None = None
+
+
+def _start_worker(function: Callable) -> None:
+    global _function  # noqa: PLW0603 - one function a worker process, sent once
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides how a run ends
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _work(task: object) -> object:
+    assert _function is not None
+    return _function(task)

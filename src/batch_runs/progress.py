@@ -1,0 +1,58 @@
+"""A progress bar on a terminal, a line now and then elsewhere; always on standard error."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+LINE_EVERY_SEC = 30.0
+
+
+class Advance(Protocol):
+    """Reports progress: sources finished, and the clips or windows they gave."""
+
+    def __call__(self, sources: int, items: int) -> None: ...
+
+
+@contextmanager
+def progress(description: str, total: int, unit: str) -> Iterator[Advance]:
+    """Show progress over ``total`` sources; the rate is of ``unit``, the clips or windows that they hold."""
+    console = Console(stderr=True)
+    started = time.monotonic()
+    done = items_done = 0
+    last_line = started
+
+    if not console.is_terminal:
+
+        def report(sources: int, items: int) -> None:
+            nonlocal done, items_done, last_line
+            done, items_done = done + sources, items_done + items
+            now = time.monotonic()
+            if now - last_line >= LINE_EVERY_SEC:
+                last_line = now
+                rate = items_done / (now - started)
+                left = (total - done) * (now - started) / max(done, 1)
+                console.print(f"{description}: {done}/{total}, {rate:.0f} {unit}/s, {left:.0f} s left")
+
+        yield report
+        return
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f} " + unit + "/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(description, total=total, rate=0.0)
+
+        def advance(sources: int, items: int) -> None:
+            nonlocal items_done
+            items_done += items
+            bar.update(task, advance=sources, rate=items_done / max(time.monotonic() - started, 1e-9))
+
+        yield advance

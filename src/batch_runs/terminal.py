@@ -1,0 +1,34 @@
+"""What commands say: results on standard output, problems on standard error, and one way to end."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from batch_runs.outcomes import EXIT_INTERRUPTED, EXIT_NOTHING
+
+
+def say(*lines: str) -> None:
+    """Print lines of a command's result, as they are."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(line)
+
+
+def complain(message: str) -> None:
+    """Print an error or notice to standard error, as it is."""
+    Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(message)
+
+
+def run_command(command: Callable[[], int], *usage_errors: type[Exception]) -> int:
+    """Run a command and return its exit code: 2 with a message for its usage errors, 130 after Ctrl-C."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        return command()
+    except usage_errors as error:
+        complain(f"error: {error}")
+        return EXIT_NOTHING
+    except KeyboardInterrupt:
+        complain("Interrupted. What is finished is kept; the same command goes on from there.")
+        return EXIT_INTERRUPTED

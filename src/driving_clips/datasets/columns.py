@@ -1,0 +1,77 @@
+"""Reading columns of parquet and CSV bytes, with errors that name the file and the column."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from driving_clips.errors import ClipFailedError
+from driving_clips.geometry import Floats
+
+
+def open_parquet(content: bytes, origin: object) -> pq.ParquetFile:
+    """Open parquet bytes; raises ClipFailedError naming ``origin`` where they are none."""
+    try:
+        return pq.ParquetFile(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise ClipFailedError(
+            "corrupt_parquet",
+            f"{origin}: expected a parquet file, found {len(content)} bytes that are none ({_short(error)}).",
+        ) from error
+
+
+def read_parquet(file: pq.ParquetFile, columns: Sequence[str], origin: object) -> pa.Table:
+    """Read some columns; raises ClipFailedError naming ``origin`` where a page is damaged."""
+    try:
+        return file.read(columns=list(columns), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise ClipFailedError("corrupt_parquet", f"{origin}: damaged parquet file ({_short(error)}).") from error
+
+
+def read_csv(content: bytes, origin: object) -> pa.Table:
+    """Read CSV bytes with a header row; raises ClipFailedError naming ``origin``."""
+    options = pyarrow.csv.ReadOptions(use_threads=False)
+    try:
+        return pyarrow.csv.read_csv(pa.BufferReader(content), read_options=options)
+    except pa.ArrowException as error:
+        raise ClipFailedError("corrupt_csv", f"{origin}: expected a CSV file ({_short(error)}).") from error
+
+
+def floats(table: pa.Table, name: str, origin: object) -> Floats:
+    """Return a column as float64, nulls as NaN; raises ClipFailedError where it holds no numbers."""
+    column = table.column(name)
+    try:
+        values: Floats = column.to_numpy().astype(np.float64)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise wrong_schema(origin, f"numbers in column {name}", f"type {column.type}") from error
+    return values
+
+
+def floats_2d(table: pa.Table, names: Sequence[str], origin: object) -> Floats:
+    """Return columns side by side as (N, len(names)) float64."""
+    stacked = np.empty((table.num_rows, len(names)))
+    for i, name in enumerate(names):
+        stacked[:, i] = floats(table, name, origin)
+    return stacked
+
+
+def microseconds(table: pa.Table, name: str, origin: object) -> np.ndarray:
+    """Return a column of timestamps as int64; raises ClipFailedError for nulls, text and fractions."""
+    column = table.column(name)
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return column.to_numpy().astype(np.int64)
+    values = floats(table, name, origin)
+    if not np.isfinite(values).all() or (values != np.round(values)).any() or (np.abs(values) > 2**62).any():
+        raise wrong_schema(origin, f"whole microseconds in column {name}", "values that are none")
+    return values.astype(np.int64)
+
+
+def wrong_schema(origin: object, expected: str, found: str) -> ClipFailedError:
+    """Return the error of a file whose columns are not the expected ones."""
+    return ClipFailedError("wrong_schema", f"{origin}: expected {expected}, found {found}.")
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:160]

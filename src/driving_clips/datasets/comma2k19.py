@@ -1,0 +1,190 @@
+"""comma2k19: minutes of highway with global poses, CAN speed and radar (Schafer et al., arXiv 1812.05752; MIT)."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driving_clips import files
+from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect, duplicate_id
+from driving_clips.datasets.columns import wrong_schema
+from driving_clips.ego_motion import EgoSamples
+from driving_clips.errors import ClipFailedError, DatasetError
+from driving_clips.geometry import Floats, enu_axes, quat_of_matrix, yaw_of
+from driving_clips.obstacles import ObstacleTracks
+
+_POSITIONS = "global_pose/frame_positions"
+
+# The radar sits in the front bumper, 1.52 m ahead of the camera that the poses belong to (openpilot's radard).
+RADAR_AHEAD_OF_CAMERA_M = 1.52
+STABLE_SEC = 1.0  # a radar return seen for less is noise
+SAME_TRACK_GAP_SEC = 0.3  # the radar reports at 20 Hz
+SAME_TRACK_JUMP_M = 3.0
+MOVING_MPS = 2.0  # over ground; slower returns cannot be told from signs and guard rails
+TWIN_M = 0.5  # the radar reports some vehicles at two addresses
+
+
+class Comma2k19Dataset(Dataset):
+    """Segments as ``<route>/<number>/global_pose`` and ``processed_log``; ids are ``<route>_<number>``.
+
+    A ``|`` in a route's name becomes ``_``. Positions are in east, north, up with the origin at the segment's
+    first pose; speed is the car's own (CAN) along its heading.
+    """
+
+    name = "comma2k19"
+    cuts_recordings = True
+
+    def discover(self) -> Discovery:
+        """List the segments below the folder, each a group of its own."""
+        discovery = Discovery()
+        found = []
+        for path in files.walk_files(self.data_dir, ("frame_positions",)):
+            folder = path.removesuffix(f"/{_POSITIONS}")
+            name = "_".join(files.relative(folder, self.data_dir).split("/")[-2:]).replace("|", "_")
+            found.append((name, Source(name, folder)))
+        collect(discovery, found)
+        if not discovery.groups and not discovery.problems:
+            raise DatasetError(f"{self.data_dir}: no comma2k19 segments. Expected <route>/<number>/{_POSITIONS}.")
+        return discovery
+
+    def stamped_paths(self, source: Source) -> tuple[str, ...]:
+        """A segment is a folder of arrays; poses and speed say whether it has changed."""
+        parts = (_POSITIONS, "global_pose/frame_orientations", "processed_log/CAN/speed/value")
+        return tuple(path for part in parts if files.exists(path := files.join(source.path, part)))
+
+    def read_ego(self, source: Source) -> EgoSamples:
+        """Read poses and CAN speed; the clock's zero is the first frame."""
+        for repeat in source.repeats:
+            if files.read_bytes(files.join(repeat.path, _POSITIONS)) != files.read_bytes(
+                files.join(source.path, _POSITIONS)
+            ):
+                raise duplicate_id(source, repeat)
+        t = _array(source, "global_pose/frame_times", 1)
+        position = _array(source, _POSITIONS, 2)
+        wxyz = _array(source, "global_pose/frame_orientations", 2)
+        speed_t = _array(source, "processed_log/CAN/speed/t", 1)
+        speed = _array(source, "processed_log/CAN/speed/value", 2)[:, 0]
+        if not len(t) == len(position) == len(wxyz) or not len(t) or len(speed_t) != len(speed) or not len(speed):
+            raise wrong_schema(source, "as many frame times as poses", f"{len(t)}, {len(position)}, {len(wxyz)}")
+        enu = enu_axes(position[np.isfinite(position).all(axis=1)][0]) if np.isfinite(position).any() else np.eye(3)
+        quat = _vehicle_rotation(wxyz, enu)
+        heading = yaw_of(quat)
+        along = np.interp(t, speed_t, speed)
+        velocity = np.stack([along * np.cos(heading), along * np.sin(heading), np.zeros_like(along)], axis=1)
+        return EgoSamples(_micros(t, t[0]), (position - position[0]) @ enu.T, quat, velocity)
+
+    def read_obstacles(self, source: Source, ego: EgoSamples) -> ObstacleTracks | None:
+        """Turn radar returns that are stable and move over ground into tracks without size or orientation."""
+        if not files.exists(files.join(source.path, "processed_log/CAN/radar/value")):
+            return None
+        t = _array(source, "processed_log/CAN/radar/t", 1)
+        rows = _array(source, "processed_log/CAN/radar/value", 2)
+        if rows.shape[1] < 7 or len(t) != len(rows):
+            raise wrong_schema(source, "radar rows of 7 values", f"{rows.shape}")
+        zero = _array(source, "global_pose/frame_times", 1)[0]
+        return radar_tracks(_micros(t, zero), rows, ego)
+
+    def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
+        """comma2k19's video is one HEVC stream a segment, without a file per clip."""
+        return None
+
+
+def radar_tracks(t_us: NDArray[np.int64], rows: Floats, ego: EgoSamples) -> ObstacleTracks:
+    """Join radar returns into tracks.
+
+    Args:
+        t_us: (N,) times on ego's clock.
+        rows: (N, 7) forward m, left m, relative speed m/s, -, -, address, new track.
+        ego: poses and velocity of the camera.
+    """
+    ego = ego.cleaned()
+    keep = np.isfinite(rows[:, :3]).all(axis=1) & (t_us >= ego.t_us[0]) & (t_us <= ego.t_us[-1])
+    t_us, rows = t_us[keep], rows[keep]
+    position, rotation = ego.poses_at(t_us)
+    heading = yaw_of(rotation)
+    forward, left = rows[:, 0] + RADAR_AHEAD_OF_CAMERA_M, rows[:, 1]
+    center = position.copy()
+    center[:, 0] += forward * np.cos(heading) - left * np.sin(heading)
+    center[:, 1] += forward * np.sin(heading) + left * np.cos(heading)
+    ego_speed = np.interp(t_us, ego.t_us, np.hypot(*ego.velocity[:, :2].T)) if ego.velocity is not None else 0.0
+    over_ground = ego_speed + rows[:, 2]
+    tracks: list[NDArray[np.intp]] = []
+    for address in np.unique(rows[:, 5]):
+        own = np.flatnonzero(rows[:, 5] == address)
+        own = own[np.argsort(t_us[own], kind="stable")]
+        for track in _split(own, t_us, rows):
+            stable = t_us[track[-1]] - t_us[track[0]] >= STABLE_SEC * 1e6
+            if stable and np.median(np.abs(over_ground[track])) >= MOVING_MPS:
+                tracks.append(track)
+    tracks = _without_twins(tracks, t_us, rows)
+    chosen = np.concatenate(tracks) if tracks else np.zeros(0, dtype=np.intp)
+    ids = [f"radar-{rows[track[0], 5]:.0f}-{t_us[track[0]] // 1000}" for track in tracks]
+    unknown = np.full(len(chosen), np.nan)
+    return ObstacleTracks(
+        t_us[chosen],
+        np.repeat(np.array(ids, dtype=np.str_), [len(track) for track in tracks]),
+        np.full(len(chosen), "other_vehicle"),
+        center[chosen],
+        unknown,
+        np.full((len(chosen), 3), np.nan),
+    )
+
+
+def _split(own: NDArray[np.intp], t_us: NDArray[np.int64], rows: Floats) -> list[NDArray[np.intp]]:
+    """Split one address's returns where the radar says so, at gaps, and at jumps no vehicle makes."""
+    moved = np.hypot(np.diff(rows[own, 0]), np.diff(rows[own, 1]))
+    breaks = (rows[own[1:], 6] > 0) | (np.diff(t_us[own]) > SAME_TRACK_GAP_SEC * 1e6) | (moved > SAME_TRACK_JUMP_M)
+    return np.split(own, np.flatnonzero(breaks) + 1)
+
+
+def _without_twins(tracks: list[NDArray[np.intp]], t_us: NDArray[np.int64], rows: Floats) -> list[NDArray[np.intp]]:
+    """Drop the shorter of two tracks that stay within half a metre of each other for most of the shorter one."""
+    kept: list[NDArray[np.intp]] = []
+    for track in sorted(tracks, key=lambda track: (-len(track), t_us[track[0]])):
+        if not any(_is_twin(track, other, t_us, rows) for other in kept):
+            kept.append(track)
+    return sorted(kept, key=lambda track: (int(t_us[track[0]]), float(rows[track[0], 5])))
+
+
+def _is_twin(short: NDArray[np.intp], long: NDArray[np.intp], t_us: NDArray[np.int64], rows: Floats) -> bool:
+    inside = short[(t_us[short] >= t_us[long[0]]) & (t_us[short] <= t_us[long[-1]])]
+    if 2 * len(inside) < len(short):
+        return False
+    other = np.stack([np.interp(t_us[inside], t_us[long], rows[long, i]) for i in (0, 1)], axis=1)
+    return bool(np.median(np.hypot(*(rows[inside, :2] - other).T)) < TWIN_M)
+
+
+def _vehicle_rotation(wxyz: Floats, enu: Floats) -> Floats:
+    """Return the rotation (N, 4) of forward-left-up in ENU; the dataset's columns are forward, right, down in ECEF."""
+    norm = np.linalg.norm(wxyz, axis=1)
+    unknown = ~np.isfinite(norm) | (norm < 1e-6)
+    w, x, y, z = np.where(unknown[:, None], np.array([1.0, 0, 0, 0]), wxyz / np.where(unknown, 1.0, norm)[:, None]).T
+    frd = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    flu = enu @ np.moveaxis(frd, 2, 0) * np.array([1.0, -1.0, -1.0])
+    quat = quat_of_matrix(flu)
+    quat[unknown] = np.nan
+    return quat
+
+
+def _micros(t_sec: Floats, zero_sec: float) -> NDArray[np.int64]:
+    return np.round((t_sec - zero_sec) * 1e6).astype(np.int64)
+
+
+def _array(source: Source, part: str, dimensions: int) -> Floats:
+    """Load one array of a segment; the files are npy without the ending, and never pickles."""
+    path = files.join(source.path, part)
+    try:
+        array = np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False).astype(np.float64)
+    except (OSError, ValueError, EOFError) as error:
+        raise ClipFailedError("corrupt_array", f"{path}: expected a numpy array ({error}).") from error
+    if array.ndim == 1 and dimensions == 2:
+        array = array[:, None]
+    if array.ndim != dimensions:
+        raise wrong_schema(path, f"{dimensions} dimensions", f"shape {array.shape}")
+    return array

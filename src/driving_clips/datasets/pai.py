@@ -1,0 +1,169 @@
+"""The Physical AI AV dataset: chunk zips with a member per clip, or the same members unpacked."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from driving_clips import files
+from driving_clips.datasets import columns
+from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect
+from driving_clips.datasets.loose import bucket
+from driving_clips.ego_motion import EgoSamples
+from driving_clips.errors import ClipError, DatasetError
+from driving_clips.obstacles import ObstacleTracks, from_rig_frame
+
+EGO_FEATURES = ("egomotion", "egomotion.offline")  # in order of preference
+OBSTACLES = "obstacle.offline"
+
+TIME, POSITION, ROTATION, VELOCITY = "timestamp", ("x", "y", "z"), ("qx", "qy", "qz", "qw"), ("vx", "vy", "vz")
+_OLD = "EgomotionEstimate"
+OLD_NAMES = {
+    TIME: "key.timestamp_micros",
+    **{name: f"{_OLD}.location.{name}" for name in POSITION},
+    **{name: f"{_OLD}.orientation.{name[1]}" for name in ROTATION},
+    **{name: f"{_OLD}.velocity.{name[1]}" for name in VELOCITY},
+}
+_BOX_NUMBERS = (
+    ("center_x", "center_y", "center_z"),
+    ("orientation_x", "orientation_y", "orientation_z", "orientation_w"),
+    ("size_x", "size_y", "size_z"),
+)
+
+
+class PaiDataset(Dataset):
+    """Physical AI AV dataset, https://huggingface.co/datasets/nvidia/PhysicalAI-Autonomous-Vehicles."""
+
+    name = "pai"
+
+    def discover(self) -> Discovery:
+        """List the clips of all egomotion zips and files; clips without egomotion fall back to egomotion.offline."""
+        discovery = Discovery()
+        by_feature = [list(self._places(feature, discovery)) for feature in EGO_FEATURES]
+        preferred = {source.recording_id for _, source in by_feature[0]}
+        fallback = [(group, source) for group, source in by_feature[1] if source.recording_id not in preferred]
+        collect(discovery, [*by_feature[0], *fallback])
+        if not discovery.groups and not discovery.problems:
+            raise DatasetError(
+                f"{self.data_dir}: no ego motion found. Expected labels/egomotion/*.zip (or unpacked "
+                "<clip_id>.egomotion.parquet files there), or labels/egomotion.offline. "
+                "--data_dir must be the dataset's root."
+            )
+        return discovery
+
+    def read_ego(self, source: Source) -> EgoSamples:
+        """Read egomotion or egomotion.offline, under today's or the older column names."""
+        file = columns.open_parquet(self.read_source(source), source)
+        there = set(file.schema_arrow.names)
+        required = (TIME, *POSITION, *ROTATION)
+        names = {name: name for name in (*required, *VELOCITY)}
+        if OLD_NAMES[TIME] in there and TIME not in there:
+            names = OLD_NAMES
+        missing = [names[name] for name in required if names[name] not in there]
+        if missing:
+            raise columns.wrong_schema(
+                source, f"columns {', '.join(missing)}", f"only {', '.join(sorted(there)) or 'none'}"
+            )
+        has_velocity = all(names[name] in there for name in VELOCITY)
+        table = columns.read_parquet(file, [names[n] for n in (*required, *(VELOCITY if has_velocity else ()))], source)
+        return EgoSamples(
+            columns.microseconds(table, names[TIME], source),
+            columns.floats_2d(table, [names[n] for n in POSITION], source),
+            columns.floats_2d(table, [names[n] for n in ROTATION], source),
+            columns.floats_2d(table, [names[n] for n in VELOCITY], source) if has_velocity else None,
+        )
+
+    def read_obstacles(self, source: Source, ego: EgoSamples) -> ObstacleTracks | None:
+        """Read obstacle.offline; each box is moved by the ego pose of its own instant."""
+        place = self._obstacle_places.get(source.recording_id)
+        if place is None:
+            return None
+        return read_boxes(self.read_source(place), place, ego)
+
+    def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
+        """Locate ``camera/<camera>/``: an unpacked mp4 first, else the member of a chunk zip."""
+        return self._videos(camera).get(clip_id)
+
+    @cached_property
+    def _obstacle_places(self) -> dict[str, Source]:
+        places: dict[str, Source] = {}
+        for _, source in self._places(OBSTACLES, Discovery()):
+            places.setdefault(source.recording_id, source)
+        return places
+
+    def _places(self, feature: str, discovery: Discovery) -> Iterator[tuple[str, Source]]:
+        """Yield every (group name, source) of a label feature; zips that cannot be opened become problems."""
+        suffix = f".{feature}.parquet"
+        root = files.join(self.data_dir, "labels", feature)
+        for path in files.walk_files(root, (".zip", suffix)):
+            if path.endswith(suffix):
+                name = files.base_name(path).removesuffix(suffix)
+                yield f"{feature}/{bucket(name)}", Source(name, path)
+                continue
+            group = files.relative(path, root)
+            try:
+                members = files.open_zip(path).namelist()
+            except ClipError as error:
+                discovery.problems[files.relative(path, self.data_dir)] = error
+                continue
+            for member in members:
+                if member.endswith(suffix):
+                    yield f"{feature}/{group}", Source(member.rsplit("/", 1)[-1].removesuffix(suffix), path, member)
+
+    def _videos(self, camera: str) -> dict[str, VideoLocation]:
+        if camera not in self._video_index:
+            self._video_index[camera] = self._index_videos(camera)
+        return self._video_index[camera]
+
+    @cached_property
+    def _video_index(self) -> dict[str, dict[str, VideoLocation]]:
+        return {}
+
+    def _index_videos(self, camera: str) -> dict[str, VideoLocation]:
+        suffix = f".{camera}.mp4"
+        unpacked: dict[str, VideoLocation] = {}
+        zipped: dict[str, VideoLocation] = {}
+        for path in files.walk_files(files.join(self.data_dir, "camera", camera), (".zip", suffix)):
+            if path.endswith(suffix):
+                sidecar = f"{path.removesuffix('.mp4')}.timestamps.parquet"
+                clip_id = files.base_name(path).removesuffix(suffix)
+                unpacked[clip_id] = VideoLocation(camera, path, "", sidecar if files.exists(sidecar) else None)
+                continue
+            members = set(files.open_zip(path).namelist())
+            for member in members:
+                if member.endswith(suffix):
+                    sidecar = f"{member.removesuffix('.mp4')}.timestamps.parquet"
+                    clip_id = member.rsplit("/", 1)[-1].removesuffix(suffix)
+                    zipped[clip_id] = VideoLocation(camera, path, member, sidecar if sidecar in members else None)
+        return zipped | unpacked
+
+
+def read_boxes(content: bytes, origin: object, ego: EgoSamples, *, offset_us: int = 0) -> ObstacleTracks:
+    """Read the obstacle.offline schema and move the boxes into the frame of ``ego``.
+
+    Boxes are in the rig frame at ``reference_frame_timestamp_us`` (the row's own time where that column is
+    missing). ``offset_us`` is the reading on the file's clock at the zero of ego's clock.
+
+    Raises:
+        ClipFailedError: not this schema, or boxes in another frame than the rig's.
+    """
+    file = columns.open_parquet(content, origin)
+    there = set(file.schema_arrow.names)
+    required = ["timestamp_us", "track_id", "label_class", *(name for names in _BOX_NUMBERS for name in names)]
+    missing = [name for name in required if name not in there]
+    if missing:
+        raise columns.wrong_schema(origin, f"columns {', '.join(missing)}", f"only {', '.join(sorted(there))}")
+    optional = [name for name in ("reference_frame", "reference_frame_timestamp_us") if name in there]
+    table = columns.read_parquet(file, [*required, *optional], origin)
+    if "reference_frame" in optional:
+        frames = set(table.column("reference_frame").unique().to_pylist()) - {"rig"}
+        if frames:
+            raise columns.wrong_schema(origin, "boxes in reference_frame rig", f"{sorted(map(str, frames))}")
+    t_us = columns.microseconds(table, "timestamp_us", origin) - offset_us
+    reference = t_us
+    if "reference_frame_timestamp_us" in optional:
+        reference = columns.microseconds(table, "reference_frame_timestamp_us", origin) - offset_us
+    center, quat, size = (columns.floats_2d(table, names, origin) for names in _BOX_NUMBERS)
+    text = [table.column(name).cast(pa.string()).to_numpy(zero_copy_only=False) for name in ("track_id", "label_class")]
+    return from_rig_frame(t_us, reference, text[0].astype(np.str_), text[1].astype(np.str_), center, quat, size, ego)

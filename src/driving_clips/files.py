@@ -1,0 +1,232 @@
+"""The one door to the file system.
+
+Every read and write of a dataset, a cache or a run goes through here, so that other stores can come
+without touching the steps, and so that no half-written file is ever seen under its final name.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import socket
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from driving_clips.errors import ClipFailedError, DatasetError
+
+OPEN_ZIPS_PER_PROCESS = 4
+_TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]+)-(?P<pid>\d+)\.tmp$")
+# What a damaged, encrypted or unknown-method member makes zipfile raise.
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, RuntimeError)
+_HOST = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname())
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """Size in bytes and modification time in nanoseconds: what a cache compares to see that a source is unchanged."""
+
+    size: int
+    mtime_ns: int
+
+
+def stamp(path: str) -> FileStamp:
+    """Return the stamp of a file; raises FileNotFoundError where there is none."""
+    status = os.stat(path)  # noqa: PTH116 - os.stat is measurably faster than Path.stat over 300,000 files
+    return FileStamp(status.st_size, status.st_mtime_ns)
+
+
+def stamp_or_none(path: str) -> FileStamp | None:
+    """Return the stamp of a file, or None where there is none."""
+    try:
+        return stamp(path)
+    except FileNotFoundError:
+        return None
+
+
+def exists(path: str) -> bool:
+    """Say whether a file or folder is there."""
+    return Path(path).exists()
+
+
+def is_dir(path: str) -> bool:
+    """Say whether a folder is there."""
+    return Path(path).is_dir()
+
+
+def join(*parts: str) -> str:
+    """Join path parts; an absolute later part replaces the earlier ones."""
+    return str(Path(*parts))
+
+
+def base_name(path: str) -> str:
+    """Return the last component of a path."""
+    return Path(path).name
+
+
+def absolute(path: str) -> str:
+    """Return a path from the root, without ``..`` and trailing slashes."""
+    return os.path.abspath(path)  # noqa: PTH100 - links stay what they are
+
+
+def relative(path: str, root: str) -> str:
+    """Return ``path`` as seen from ``root``."""
+    return os.path.relpath(path, root)
+
+
+def walk_files(root: str, suffixes: tuple[str, ...] = ()) -> list[str]:
+    """List the files below ``root`` whose names end in one of ``suffixes``, sorted; hidden names are left out."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            f"{folder}/{name}"
+            for name in names
+            if not name.startswith(".") and (not suffixes or name.endswith(suffixes))
+        ]
+    return sorted(found)
+
+
+def list_names(folder: str, suffix: str = "") -> dict[str, int]:
+    """Return the names of the files directly in ``folder`` that end in ``suffix``, with their sizes in bytes."""
+    try:
+        with os.scandir(folder) as entries:
+            return {e.name: e.stat().st_size for e in entries if e.name.endswith(suffix) and not e.name.startswith(".")}
+    except FileNotFoundError:
+        return {}
+
+
+def list_folders(folder: str) -> list[str]:
+    """Return the names of the folders directly in ``folder``, sorted."""
+    if not is_dir(folder):
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def read_bytes(path: str) -> bytes:
+    """Return a file's content."""
+    with open(path, "rb") as file:  # noqa: PTH123 - the hot path of 300,000 small files
+        return file.read()
+
+
+def read_text(path: str) -> str:
+    """Return a file's content as text (UTF-8, a byte order mark is dropped)."""
+    return read_bytes(path).decode("utf-8-sig")
+
+
+@lru_cache(maxsize=OPEN_ZIPS_PER_PROCESS)
+def _open_zip(path: str, _stamp: FileStamp) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+def open_zip(path: str) -> zipfile.ZipFile:
+    """Return an open zip archive, kept open for the next call; raises ClipFailedError where it is none."""
+    try:
+        return _open_zip(path, stamp(path))
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ClipFailedError(
+            "corrupt_zip",
+            f"{path}: expected a zip archive, found {stamp_or_none(path) or 'no file'} ({error}). Download it again.",
+        ) from error
+
+
+def read_zip_member(path: str, member: str) -> bytes:
+    """Return one member of a zip archive, its checksum verified."""
+    try:
+        return open_zip(path).read(member)
+    except _ZIP_FAULTS as error:
+        raise ClipFailedError(
+            "corrupt_zip", f"{path}: member {member} cannot be read ({error}). Download the archive again."
+        ) from error
+
+
+def write_atomic(path: str, content: str | bytes) -> None:
+    """Write a file so that under its name there is either the old content or all of the new one."""
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_path(path) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def atomic_path(path: str) -> Iterator[str]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends without an error."""
+    folder, name = os.path.split(path)
+    temporary = f"{folder or '.'}/.{name}.{_HOST}-{os.getpid()}.tmp"
+    try:
+        yield temporary
+        os.replace(temporary, path)  # noqa: PTH105 - hot path
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def remove(path: str) -> None:
+    """Delete a file if it is there."""
+    Path(path).unlink(missing_ok=True)
+
+
+def make_dir(path: str) -> str:
+    """Create a folder and its parents, and make sure that it can be written to; returns ``path``."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        probe = Path(path, f".probe.{_HOST}-{os.getpid()}.tmp")
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be written to ({error.strerror or error}). Choose another folder, or mend its permissions."
+        ) from error
+    return path
+
+
+def remove_leftovers(folder: str) -> int:
+    """Delete temporary files that dead processes of this host left in ``folder``; returns how many."""
+    if not is_dir(folder):
+        return 0
+    removed = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.match(entry.name)
+            if match and match["host"] == _HOST and not _is_alive(int(match["pid"])):
+                remove(entry.path)
+                removed += 1
+    return removed
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def exclusive(path: str) -> Iterator[None]:
+    """Hold a lock file for the length of the block; raises DatasetError where another process holds it."""
+    with open(path, "a") as file:  # noqa: PTH123
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DatasetError(
+                f"{Path(path).parent}: another run is writing here. Wait for it, or choose another folder."
+            ) from error
+        yield
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Say whether a write failed for want of room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

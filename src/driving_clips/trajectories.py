@@ -1,0 +1,188 @@
+"""From sources to trajectories on ticks, through a columnar cache.
+
+The cache holds one Arrow file per source group, a row per clip. A row is used while the stamps (size and
+time) of its source's files are unchanged; a stale, damaged or missing file is made again. Files are replaced
+as a whole, so two runs at once at worst do the same work twice, and the folder may be deleted at any time.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from driving_clips import files
+from driving_clips.datasets.base import Dataset, Source, SourceGroup
+from driving_clips.ego_motion import EgoMotion, resample
+from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError
+
+log = logging.getLogger(__name__)
+
+# Counts the meanings of the rows: raise it when resampling changes, and every cache is made again.
+CACHE_VERSION = 1
+_VALUES = 10  # x y z, qx qy qz qw, vx vy vz
+_SCHEMA = pa.schema(
+    [
+        ("recording_id", pa.string()),
+        ("stamps", pa.string()),
+        ("clip_id", pa.string()),
+        ("rejected", pa.string()),
+        ("detail", pa.string()),
+        ("first_tick", pa.int16()),
+        ("values", pa.list_(pa.float64())),
+    ],
+    metadata={"cache_version": str(CACHE_VERSION)},
+)
+
+
+@dataclass(frozen=True)
+class LoadedClip:
+    """One clip of a source: its ego motion on ticks, or why there is none."""
+
+    clip_id: str
+    source: Source
+    result: EgoMotion | ClipError
+
+
+class TrajectoryLoader:
+    """Loads the clips of source groups; small enough to travel to worker processes."""
+
+    def __init__(self, dataset: Dataset, cache_dir: str | None = None) -> None:
+        self.dataset = dataset
+        self._cache_folder = None if cache_dir is None else _cache_folder(cache_dir, dataset)
+
+    def load(self, group: SourceGroup, wanted: Callable[[str], bool] = lambda clip_id: True) -> list[LoadedClip]:
+        """Load the clips of a group whose id is ``wanted``, in the order of the sources."""
+        cached = self._read_cache(group) if self._cache_folder else {}
+        loaded: list[LoadedClip] = []
+        fresh: dict[str, list[LoadedClip]] = {}
+        for source in group.sources:
+            if not self.dataset.cuts_recordings and not wanted(source.recording_id):
+                continue
+            rows = cached.get(source.recording_id)
+            if rows is None:
+                rows = fresh[source.recording_id] = self._load_source(source)
+            loaded += [clip for clip in rows if wanted(clip.clip_id)]
+        if fresh and self._cache_folder:
+            self._write_cache(group, cached | fresh)
+        return loaded
+
+    def _load_source(self, source: Source) -> list[LoadedClip]:
+        try:
+            clips = self.dataset.clips_of(source)
+        except ClipError as error:
+            return [LoadedClip(source.recording_id, source, error)]
+        except (ArithmeticError, ValueError, LookupError, TypeError, OSError, MemoryError) as error:
+            log.exception("%s: reading failed", source)
+            return [LoadedClip(source.recording_id, source, _unforeseen(source, error))]
+        return [LoadedClip(clip_id, source, _on_ticks(samples)) for clip_id, samples in clips]
+
+    def _cache_path(self, group: SourceGroup) -> str:
+        readable = "".join(c if c.isalnum() or c in "._-" else "_" for c in group.name)[-80:]
+        return f"{self._cache_folder}/{readable}.{hashlib.sha256(group.name.encode()).hexdigest()[:8]}.arrow"
+
+    def _stamps(self, source: Source) -> str | None:
+        stamps = [files.stamp_or_none(path) for path in self.dataset.stamped_paths(source)]
+        if not stamps or any(stamp is None for stamp in stamps):
+            return None
+        return json.dumps([str(source), *([s.size, s.mtime_ns] for s in stamps if s)])
+
+    def _read_cache(self, group: SourceGroup) -> dict[str, list[LoadedClip]]:
+        """Return the still valid clips of a group by recording id; a damaged file counts as empty."""
+        path = self._cache_path(group)
+        if not files.exists(path):
+            return {}
+        try:
+            with pa.memory_map(path) as file:
+                table = pa.ipc.open_file(file).read_all()
+        except (pa.ArrowException, OSError) as error:
+            log.warning("%s: damaged cache file is made again (%s)", path, error)
+            return {}
+        if table.schema.metadata != _SCHEMA.metadata or table.schema != _SCHEMA:
+            return {}
+        sources = {source.recording_id: source for source in group.sources}
+        current = {name: self._stamps(source) for name, source in sources.items()}
+        values = table.column("values").combine_chunks()
+        bounds, flat = values.offsets.to_numpy(), values.values.to_numpy()
+        clips: dict[str, list[LoadedClip]] = {}
+        rows = table.drop_columns(["values"]).to_pylist()
+        for i, row in enumerate(rows):
+            name = row["recording_id"]
+            if row["stamps"] is None or current.get(name) != row["stamps"]:
+                continue
+            result = _from_row(row, flat[bounds[i] : bounds[i + 1]])
+            clips.setdefault(name, []).append(LoadedClip(row["clip_id"], sources[name], result))
+        return clips
+
+    def _write_cache(self, group: SourceGroup, clips: dict[str, list[LoadedClip]]) -> None:
+        """Replace a group's file; failures to read are left out, so that they are tried again."""
+        kept = [
+            (clip, stamps)
+            for rows in clips.values()
+            if not any(isinstance(clip.result, ClipFailedError) for clip in rows)
+            for clip, stamps in ((clip, self._stamps(clip.source)) for clip in rows)
+        ]
+        problems = [clip.result if isinstance(clip.result, ClipError) else None for clip, _ in kept]
+        motions = [clip.result if isinstance(clip.result, EgoMotion) else None for clip, _ in kept]
+        flat = [np.hstack([m.xyz, m.quat, m.velocity]).ravel() if m else np.zeros(0) for m in motions]
+        offsets = np.concatenate([[0], np.cumsum([len(v) for v in flat])]).astype(np.int32)
+        columns = [
+            pa.array([clip.source.recording_id for clip, _ in kept], pa.string()),
+            pa.array([stamps for _, stamps in kept], pa.string()),
+            pa.array([clip.clip_id for clip, _ in kept], pa.string()),
+            pa.array([p and p.reason for p in problems], pa.string()),
+            pa.array([p and str(p) for p in problems], pa.string()),
+            pa.array([m.first_tick if m else None for m in motions], pa.int16()),
+            pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate([np.zeros(0), *flat]))),
+        ]
+        batch = pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+        try:
+            Path(str(self._cache_folder)).mkdir(parents=True, exist_ok=True)
+            with files.atomic_path(self._cache_path(group)) as path, pa.ipc.new_file(path, _SCHEMA) as writer:
+                writer.write_batch(batch)
+        except OSError as error:  # a cache that cannot be written costs time, never labels
+            log.warning("%s: cannot write the cache (%s); going on without it", self._cache_folder, error)
+
+
+def find_groups(groups: Iterable[SourceGroup], clip_ids: frozenset[str], *, cuts_recordings: bool) -> list[SourceGroup]:
+    """Return the groups, and in them the sources, that can hold the given clips."""
+    wanted = set(clip_ids)
+    if cuts_recordings:  # <recording>-<start second>
+        wanted |= {clip_id.rsplit("-", 1)[0] for clip_id in clip_ids}
+    chosen = []
+    for group in groups:
+        sources = tuple(source for source in group.sources if source.recording_id in wanted)
+        if sources:
+            chosen.append(SourceGroup(group.name, sources))
+    return chosen
+
+
+def _cache_folder(cache_dir: str, dataset: Dataset) -> str:
+    origin = hashlib.sha256(str(Path(dataset.data_dir).resolve()).encode()).hexdigest()[:12]
+    return files.join(cache_dir, f"{dataset.name}-{origin}")
+
+
+def _on_ticks(samples: object) -> EgoMotion | ClipError:
+    if isinstance(samples, ClipError):
+        return samples
+    try:
+        return resample(samples)  # type: ignore[arg-type]
+    except ClipError as error:
+        return error
+
+
+def _from_row(row: dict, values: np.ndarray) -> EgoMotion | ClipError:
+    if row["rejected"] is not None:
+        return ClipRejectedError(row["rejected"], row["detail"])
+    matrix = values.reshape(-1, _VALUES)
+    return EgoMotion(row["first_tick"], matrix[:, :3], matrix[:, 3:7], matrix[:, 7:])
+
+
+def _unforeseen(source: Source, error: Exception) -> ClipFailedError:
+    return ClipFailedError(
+        "crashed", f"{source}: {type(error).__name__} while reading: {error}. Please report this file."
+    )

@@ -1,0 +1,86 @@
+"""Reading a run's timelines back: from its table where there is one, else from the text files."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from driving_clips import files
+from meta_action.errors import MetaActionError
+from meta_action.results import SPANS_SCHEMA, in_file_order, read_table, selection_metadata
+from meta_action.timeline import Span, Timeline, from_text
+
+TABLE = "meta_actions.parquet"
+
+
+def read_spans(meta_action_dir: str) -> pa.Table:
+    """Return all spans below a folder of texts as a table (SPANS_SCHEMA), in the order of the text files.
+
+    The run's ``meta_actions.parquet`` is read where it lies in the folder or beside it and belongs to this
+    folder; else every text file.
+
+    Raises:
+        MetaActionError: no such folder, nothing in it, or a file that is no text of spans.
+    """
+    if not files.is_dir(meta_action_dir):
+        raise MetaActionError(
+            f"{meta_action_dir}: no such folder. --meta_action_dir must be the final_outputs folder of Step 1."
+        )
+    table = _read_own_table(meta_action_dir)
+    if table is not None:
+        return table
+    names = sorted(files.list_names(meta_action_dir, ".txt"))
+    if not names:
+        raise MetaActionError(
+            f"{meta_action_dir}: no <clip_id>.txt and no {TABLE}. Point --meta_action_dir at the final_outputs "
+            "folder of Step 1, or run meta-action-autolabel first."
+        )
+    return _read_texts(meta_action_dir, names)
+
+
+def timelines(spans: pa.Table, clip_ids: Iterable[str] | None = None) -> Iterator[Timeline]:
+    """Yield each clip's timeline from a table of spans; with ``clip_ids`` only theirs."""
+    if clip_ids is not None:
+        spans = spans.filter(pc.is_in(spans.column("clip_id"), pa.array(list(clip_ids), pa.string())))
+    columns = [spans.column(name).to_pylist() for name in SPANS_SCHEMA.names]
+    clip_id, collected = None, []
+    for clip, axis, name, start, end in zip(*columns, strict=True):
+        if clip != clip_id and clip_id is not None:
+            yield Timeline(clip_id, tuple(collected))
+            collected = []
+        clip_id = clip
+        collected.append(Span(axis, name, start, end))
+    if clip_id is not None:
+        yield Timeline(clip_id, tuple(collected))
+
+
+def _read_own_table(meta_action_dir: str) -> pa.Table | None:
+    inside, beside = files.join(meta_action_dir, TABLE), files.join(meta_action_dir, "..", TABLE)
+    table = read_table(inside, SPANS_SCHEMA)
+    if table is not None:
+        return table
+    table = read_table(beside, SPANS_SCHEMA)
+    own_name = files.base_name(files.absolute(meta_action_dir))
+    if table is not None and selection_metadata(beside).get("final_dir") == own_name:
+        return table
+    return None
+
+
+def _read_texts(folder: str, names: list[str]) -> pa.Table:
+    clip_ids: list[str] = []
+    spans: list[Span] = []
+    for name in names:
+        path = f"{folder}/{name}"
+        own = from_text(name[:-4], files.read_text(path), path).spans
+        clip_ids += [name[:-4]] * len(own)
+        spans += own
+    axes, labels, starts, ends = zip(*spans, strict=True) if spans else ((), (), (), ())
+    columns = [
+        pa.array(clip_ids, pa.string()),
+        pa.array(axes, pa.string()),
+        pa.array(labels, pa.string()),
+        pa.array(np.array(starts, dtype=np.int16)),
+        pa.array(np.array(ends, dtype=np.int16)),
+    ]
+    return in_file_order(pa.table(columns, schema=SPANS_SCHEMA))
