@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -85,7 +85,8 @@ def _stream(
 def _alone(function: Callable[[Task], Result], task: Task) -> Result | WorkerDied:
     try:
         with _pool(function, 1) as pool:
-            return pool.submit(_work, task).result()
+            result: Result = pool.submit(_work, task).result()
+            return result
     except BrokenProcessPool:
         return WorkerDied()
 
@@ -106,7 +107,7 @@ _function: Callable | None = None
 
 
 def _start_worker(function: Callable) -> None:
-    global _function  # noqa: PLW0603 - one function a worker process, sent once
+    global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides how a run ends
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -120,6 +121,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(task: object) -> object:
+def _work(task: Any) -> Any:
     assert _function is not None
     return _function(task)

@@ -14,7 +14,8 @@ LINE_EVERY_SEC = 30.0
 class Advance(Protocol):
     """Reports progress: sources finished, and the clips or windows they gave."""
 
-    def __call__(self, sources: int, items: int) -> None: ...
+    def __call__(self, sources: int, items: int) -> None:
+        """Add to what is finished."""
 
 
 @contextmanager

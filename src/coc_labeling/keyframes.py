@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from coc_labeling.errors import CocLabelingError
 from driving_clips import files
+from driving_clips.ego_motion import TICK_US
 
 TICKS_PER_SEC = 10
 MERGE_CLOSER_TICKS = 5  # 0.5 s
@@ -146,13 +147,18 @@ class Keyframe:
 
     Attributes:
         clip_id: the clip.
-        frame: tick of 0.1 s on the clip clock.
+        t_us: microseconds on the clip clock.
         actions: the meta-actions whose spans start here, as far as they were selected.
     """
 
     clip_id: str
-    frame: int
-    actions: tuple[str, ...]
+    t_us: int
+    actions: tuple[str, ...] = ()
+
+    @property
+    def frame(self) -> int:
+        """The tick of 0.1 s that holds here."""
+        return self.t_us // TICK_US
 
 
 def read_keyframes(path: str) -> list[Keyframe]:
@@ -165,7 +171,8 @@ def read_keyframes(path: str) -> list[Keyframe]:
         content = json.loads(files.read_text(path))
     except FileNotFoundError as error:
         raise CocLabelingError(
-            f"{path}: no such keyframe file. Run coc_labeling.keyframe_auto_select first, or set data.segment_config_path."
+            f"{path}: no such keyframe file. Run coc_labeling.keyframe_auto_select first, or set "
+            "data.segment_config_path."
         ) from error
     except ValueError as error:
         raise CocLabelingError(f"{path}: expected JSON ({error}).") from error
@@ -182,7 +189,7 @@ def read_keyframes(path: str) -> list[Keyframe]:
             names = actions.setdefault((clip_id, frame), [])
             if action not in names:
                 names.append(action)
-    return [Keyframe(clip_id, frame, tuple(names)) for (clip_id, frame), names in sorted(actions.items())]
+    return [Keyframe(clip_id, frame * TICK_US, tuple(names)) for (clip_id, frame), names in sorted(actions.items())]
 
 
 def _identity(entry: object, origin: str) -> tuple[str, int]:
@@ -198,5 +205,6 @@ def _identity(entry: object, origin: str) -> tuple[str, int]:
         ):
             return clip_id, int(frame)
     raise CocLabelingError(
-        f"{origin}: expected clip_id (or filename) and event_start_frame (or start), a frame from 0, found {entry!r:.120}."
+        f"{origin}: expected clip_id (or filename) and event_start_frame (or start), a frame from 0, "
+        f"found {str(entry)[:120]}."
     )

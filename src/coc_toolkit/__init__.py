@@ -1,0 +1,1 @@
+"""The friendly command ``coc``: every step as a subcommand."""

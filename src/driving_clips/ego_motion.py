@@ -100,7 +100,8 @@ class EgoMotion:
     @property
     def t_sec(self) -> Floats:
         """Times of the ticks (T,) in s on the clip clock."""
-        return (self.first_tick + np.arange(len(self))) * TICK_SEC
+        seconds: Floats = (self.first_tick + np.arange(len(self), dtype=np.float64)) * TICK_SEC
+        return seconds
 
     @property
     def heading(self) -> Floats:
@@ -110,7 +111,8 @@ class EgoMotion:
     @property
     def speed(self) -> Floats:
         """Speed over ground (T,) in m/s, never negative."""
-        return np.hypot(self.velocity[:, 0], self.velocity[:, 1])
+        speed: Floats = np.hypot(self.velocity[:, 0], self.velocity[:, 1])
+        return speed
 
     @property
     def longitudinal_speed(self) -> Floats:

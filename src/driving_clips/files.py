@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import socket
 import zipfile
 import zlib
@@ -174,6 +175,23 @@ def atomic_path(path: str) -> Iterator[str]:
 def remove(path: str) -> None:
     """Delete a file if it is there."""
     Path(path).unlink(missing_ok=True)
+
+
+def parent(path: str) -> str:
+    """Return the folder that a path lies in."""
+    return str(Path(path).parent)
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a file with its times, creating the folders it needs."""
+    make_parents(target)
+    with atomic_path(target) as temporary:
+        shutil.copy2(source, temporary)
+
+
+def make_parents(path: str) -> None:
+    """Create the folders that a file's path needs."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
 
 
 def make_dir(path: str) -> str:

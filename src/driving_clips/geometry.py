@@ -13,7 +13,8 @@ EARTH_FLATTENING = 1.0 / 298.257223563
 def yaw_of(quat: Floats) -> Floats:
     """Return the heading (..., ) in rad of rotations (..., 4): atan2 of the rotated x axis, left positive."""
     x, y, z, w = np.moveaxis(quat, -1, 0)
-    return np.arctan2(2.0 * (x * y + w * z), 1.0 - 2.0 * (y * y + z * z))
+    yaw: Floats = np.arctan2(2.0 * (x * y + w * z), 1.0 - 2.0 * (y * y + z * z))
+    return yaw
 
 
 def quat_of_yaw(yaw: Floats) -> Floats:

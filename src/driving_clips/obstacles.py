@@ -56,14 +56,12 @@ class ObstacleTracks:
     @cached_property
     def tracks(self) -> dict[str, "ObstacleTracks"]:
         """Each track's boxes in time order, by track id."""
+        if not len(self):
+            return {}
         order = np.lexsort((self.t_us, self.track_id))
         ids = self.track_id[order]
-        starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else []
-        return {
-            str(ids[rows[0]]): self.select(order[rows])
-            for rows in np.split(np.arange(len(ids)), starts[1:])
-            if len(rows)
-        }
+        borders = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+        return {str(self.track_id[rows[0]]): self.select(rows) for rows in np.split(order, borders)}
 
 
 def from_rig_frame(

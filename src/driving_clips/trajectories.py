@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from driving_clips import files
-from driving_clips.datasets.base import Dataset, Source, SourceGroup
+from driving_clips.datasets.base import CLIP_US, Dataset, Source, SourceGroup
 from driving_clips.ego_motion import EgoMotion, resample
 from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError
+from driving_clips.obstacles import ObstacleTracks
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class TrajectoryLoader:
     def __init__(self, dataset: Dataset, cache_dir: str | None = None) -> None:
         self.dataset = dataset
         self._cache_folder = None if cache_dir is None else _cache_folder(cache_dir, dataset)
+        self._tracks: tuple[Source, ObstacleTracks | None] | None = None
 
     def load(self, group: SourceGroup, wanted: Callable[[str], bool] = lambda clip_id: True) -> list[LoadedClip]:
         """Load the clips of a group whose id is ``wanted``, in the order of the sources."""
@@ -70,6 +72,21 @@ class TrajectoryLoader:
         if fresh and self._cache_folder:
             self._write_cache(group, cached | fresh)
         return loaded
+
+    def obstacles(self, clip: LoadedClip) -> ObstacleTracks | None:
+        """Read a clip's obstacle tracks in its local frame, on its clock; None where the dataset has none.
+
+        Raises:
+            ClipFailedError: the obstacle file cannot be read.
+        """
+        if self._tracks is None or self._tracks[0] != clip.source:  # a recording's clips come one after another
+            ego = self.dataset.read_ego(clip.source)
+            self._tracks = clip.source, self.dataset.read_obstacles(clip.source, ego)
+        tracks = self._tracks[1]
+        if tracks is None or not self.dataset.cuts_recordings or clip.clip_id == clip.source.recording_id:
+            return tracks
+        start_us = int(clip.clip_id.rpartition("-")[2]) * 1_000_000
+        return tracks.between(start_us, start_us + CLIP_US)
 
     def _load_source(self, source: Source) -> list[LoadedClip]:
         try:

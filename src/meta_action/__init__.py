@@ -1,0 +1,1 @@
+"""Step 1: ego motion in, a timeline of meta-actions out."""

@@ -1,11 +1,22 @@
 """Cleaning one axis of one clip: segments that are too short go to their neighbours. Times are seconds."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from meta_action.names import LATERAL, LONGITUDINAL
 from meta_action.signals import DT_SEC
 
 Segment = tuple[float, float, str]  # start s, duration s, name
+
+
+@dataclass
+class _Piece:
+    """A segment while it is being cleaned."""
+
+    start: float
+    duration: float
+    name: str
+
 
 _MIN_SEC = {LONGITUDINAL: 8 * DT_SEC, LATERAL: 10 * DT_SEC}
 _MIN_SEC_OF_NAME = {"maintain_speed": 12 * DT_SEC}
@@ -14,37 +25,36 @@ _MIN_SEC_OF_NAME = {"maintain_speed": 12 * DT_SEC}
 def clean(segments: Sequence[Segment], axis: str) -> list[Segment]:
     """Join neighbours of one name, give segments that are too short to their neighbours, and join again."""
     shortest = _MIN_SEC[axis]
-    work = [list(segment) for segment in _joined(segments)]
+    work = [_Piece(*segment) for segment in _joined(segments)]
     i = 0
     while i < len(work):
-        _, duration, name = work[i]
+        piece = work[i]
         before = work[i - 1] if i > 0 else None
         after = work[i + 1] if i + 1 < len(work) else None
-        if duration >= _MIN_SEC_OF_NAME.get(name, shortest) or (before is None and after is None):
+        if piece.duration >= _MIN_SEC_OF_NAME.get(piece.name, shortest) or (before is None and after is None):
             i += 1
-        elif before is not None and after is not None and before[2] == after[2]:
-            before[1] = before[1] + duration + after[1]
+        elif before is not None and after is not None and before.name == after.name:
+            before.duration = before.duration + piece.duration + after.duration
             del work[i : i + 2]
             i = max(i - 1, 0)
         else:
-            _share(work[i], before, after)
+            _share(piece, before, after)
             del work[i]
-    return _joined([(start, duration, name) for start, duration, name in work])
+    return _joined([(piece.start, piece.duration, piece.name) for piece in work])
 
 
-def _share(short: list, before: list | None, after: list | None) -> None:
+def _share(short: _Piece, before: _Piece | None, after: _Piece | None) -> None:
     """Give a short segment to its only neighbour, or half of it to each."""
-    duration = short[1]
     if before is not None and after is not None:
-        half = duration / 2
-        before[1] += half
-        after[0] -= half
-        after[1] += half
+        half = short.duration / 2
+        before.duration += half
+        after.start -= half
+        after.duration += half
     elif before is not None:
-        before[1] += duration
+        before.duration += short.duration
     elif after is not None:
-        after[0] = short[0]
-        after[1] += duration
+        after.start = short.start
+        after.duration += short.duration
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batch_runs.journal import Journal
 from batch_runs.outcomes import DONE, FAILED
 from batch_runs.shards import WHOLE, Shard
 from driving_clips import files
@@ -107,7 +108,7 @@ class ResultsFolder:
         files.remove(f"{self.final_dir}/{clip_id}.txt")
 
     @contextmanager
-    def opened(self) -> Iterator["Journal"]:
+    def opened(self) -> Iterator[Journal]:
         """Create the folders, lock them against a second run, and yield the journal to write to.
 
         Raises:
@@ -118,13 +119,13 @@ class ResultsFolder:
         with files.exclusive(files.join(self._journal_dir, "lock")):
             for folder in (self.save_dir, self.raw_dir, self.final_dir):
                 files.remove_leftovers(folder)
-            journal = Journal(self._journal_dir)
+            journal = Journal(self._journal_dir, JOURNAL_SCHEMA, ["clip_id"])
             try:
                 yield journal
             finally:
                 journal.close()
 
-    def settle(self, journal: "Journal") -> None:
+    def settle(self, journal: Journal) -> None:
         """Move the journal's rows into the tables; rows of a clip replace its earlier ones."""
         rows = journal.read()
         fresh = rows.select(CLIPS_SCHEMA.names)
@@ -177,64 +178,6 @@ class ResultsFolder:
             whole = outcome != DONE or found.get(f"{clip_id}.txt", 0) == expected.get(clip_id, 0)
             keep.append(whole and stamps[path] == (size, mtime_ns))
         return clips.filter(pa.array(keep, pa.bool_()))
-
-
-class Journal:
-    """Rows of clips as they are finished, safe against being killed at any moment."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._writer: pa.ipc.RecordBatchStreamWriter | None = None
-        self._sink: pa.OSFile | None = None
-
-    def append(self, batch: pa.RecordBatch) -> None:
-        """Add rows of JOURNAL_SCHEMA; they are with the operating system when this returns."""
-        if self._writer is None or self._sink is None:
-            taken = [int(name.split(".")[0]) for name in self._parts()]
-            self._sink = pa.OSFile(f"{self._folder}/{max(taken, default=0) + 1}.arrows", "wb")
-            self._writer = pa.ipc.new_stream(self._sink, JOURNAL_SCHEMA)
-        self._writer.write_batch(batch)
-        self._sink.flush()
-
-    def read(self) -> pa.Table:
-        """Return all rows, the last of each clip; a torn end is left out."""
-        self.close()
-        batches: list[pa.RecordBatch] = []
-        for name in self._parts():
-            batches += _whole_batches(f"{self._folder}/{name}")
-        table = pa.Table.from_batches(batches, JOURNAL_SCHEMA)
-        last = {clip_id: row for row, clip_id in enumerate(table.column("clip_id").to_pylist())}
-        return table.take(pa.array(sorted(last.values()), pa.int64()))
-
-    def is_empty(self) -> bool:
-        """Say whether nothing is left of an earlier run."""
-        return not self._parts()
-
-    def clear(self) -> None:
-        """Delete the journal, once the tables hold its rows."""
-        self.close()
-        for name in self._parts():
-            files.remove(f"{self._folder}/{name}")
-
-    def close(self) -> None:
-        """Close the file; appending opens a new one."""
-        if self._writer is not None and self._sink is not None:
-            self._writer.close()
-            self._sink.close()
-        self._writer = self._sink = None
-
-    def _parts(self) -> list[str]:
-        return sorted(files.list_names(self._folder, ".arrows"), key=lambda name: int(name.split(".")[0]))
-
-
-def _whole_batches(path: str) -> list[pa.RecordBatch]:
-    batches: list[pa.RecordBatch] = []
-    try:
-        with pa.OSFile(path) as file, pa.ipc.open_stream(file) as reader:
-            batches.extend(reader)
-    except (pa.ArrowException, OSError):
-        return batches  # the end of what a killed run could still write
-    return batches
 
 
 def explode(journal: pa.Table) -> pa.Table:

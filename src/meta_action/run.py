@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_runs.clip_lists import read_clip_list
+from batch_runs.journal import Journal
 from batch_runs.outcomes import ALREADY_DONE, DONE, FAILED, Tally, write_summary
 from batch_runs.parallel import WorkerDied, map_ordered, useful_workers
 from batch_runs.progress import progress
@@ -20,7 +21,7 @@ from driving_clips.trajectories import LoadedClip, TrajectoryLoader, find_groups
 from meta_action.errors import MetaActionError
 from meta_action.labeling import label_motions
 from meta_action.names import BY_NAME, LANE, RANK
-from meta_action.results import JOURNAL_SCHEMA, Journal, ResultsFolder
+from meta_action.results import JOURNAL_SCHEMA, ResultsFolder
 from meta_action.timeline import Span, timeline
 
 DISK_FULL = "disk_full"

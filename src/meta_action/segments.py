@@ -123,14 +123,15 @@ def _with_hysteresis(values: Floats, threshold: float) -> NDArray[np.bool_]:
 
 def _cut_batch(states: Sequence[NDArray[np.bool_]]) -> Segments:
     """Cut every clip of a batch by its states, (B, N) each."""
-    packed = np.zeros(states[0].shape, dtype=np.uint8)
+    clips, ticks = states[0].shape
+    packed = np.zeros((clips, ticks), dtype=np.uint8)
     for bit, state in enumerate(states):
         packed |= state.astype(np.uint8) << bit
     starts = [cut(row.tobytes()) for row in packed]
     counts = [len(s) for s in starts]
     start = np.array([tick for s in starts for tick in s], dtype=np.intp)
-    end = np.array([tick for s in starts for tick in (*s[1:], packed.shape[1])], dtype=np.intp)
-    return Segments(np.repeat(np.arange(len(packed)), counts), start, end)
+    end = np.array([tick for s in starts for tick in (*s[1:], ticks)], dtype=np.intp)
+    return Segments(np.repeat(np.arange(clips), counts), start, end)
 
 
 def cut(states: bytes) -> list[int]:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from driving_clips.errors import ClipFailedError
 from driving_clips.geometry import Floats
@@ -57,11 +58,12 @@ def floats_2d(table: pa.Table, names: Sequence[str], origin: object) -> Floats:
     return stacked
 
 
-def microseconds(table: pa.Table, name: str, origin: object) -> np.ndarray:
+def microseconds(table: pa.Table, name: str, origin: object) -> NDArray[np.int64]:
     """Return a column of timestamps as int64; raises ClipFailedError for nulls, text and fractions."""
     column = table.column(name)
     if pa.types.is_integer(column.type) and not column.null_count:
-        return column.to_numpy().astype(np.int64)
+        whole: NDArray[np.int64] = column.to_numpy().astype(np.int64)
+        return whole
     values = floats(table, name, origin)
     if not np.isfinite(values).all() or (values != np.round(values)).any() or (np.abs(values) > 2**62).any():
         raise wrong_schema(origin, f"whole microseconds in column {name}", "values that are none")

@@ -173,14 +173,15 @@ def _vehicle_rotation(wxyz: Floats, enu: Floats) -> Floats:
 
 
 def _micros(t_sec: Floats, zero_sec: float) -> NDArray[np.int64]:
-    return np.round((t_sec - zero_sec) * 1e6).astype(np.int64)
+    t_us: NDArray[np.int64] = np.round((t_sec - zero_sec) * 1e6).astype(np.int64)
+    return t_us
 
 
 def _array(source: Source, part: str, dimensions: int) -> Floats:
     """Load one array of a segment; the files are npy without the ending, and never pickles."""
     path = files.join(source.path, part)
     try:
-        array = np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False).astype(np.float64)
+        array: Floats = np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False).astype(np.float64)
     except (OSError, ValueError, EOFError) as error:
         raise ClipFailedError("corrupt_array", f"{path}: expected a numpy array ({error}).") from error
     if array.ndim == 1 and dimensions == 2:

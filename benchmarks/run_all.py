@@ -1,0 +1,39 @@
+"""Command ``python -m benchmarks.run_all``: measure everything and print one table."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import growing_runs, keyframes, meta_actions_from_zips, meta_actions_in_memory
+from benchmarks.measuring import FULL, QUICK, Row, table
+
+MODULES = {
+    module.__name__.rsplit(".", 1)[-1]: module
+    for module in (meta_actions_in_memory, meta_actions_from_zips, growing_runs, keyframes)
+}
+
+
+def main() -> int:
+    """Run the chosen benchmarks one after another, each in its own folder; delete all at the end."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run_all", description="Print the benchmark table.")
+    parser.add_argument("--quick", action="store_true", help="small sizes: does everything run? (under a minute)")
+    parser.add_argument("--only", nargs="+", choices=MODULES, default=list(MODULES), help="measure only these")
+    parser.add_argument("--work_dir", help="folder for temporary data, about 5 GB (default: the system's)")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    work = Path(tempfile.mkdtemp(prefix="coc-benchmark-", dir=arguments.work_dir))
+    try:
+        for name in arguments.only:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            rows += MODULES[name].measure(QUICK if arguments.quick else FULL, work / name)
+    finally:
+        # Only now: for minutes after many files were deleted, some file systems are slow to create new ones.
+        shutil.rmtree(work)
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Joining what shards wrote: finding their files, naming the missing ones, adding up their summaries."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batch_runs.outcomes import Tally
+from batch_runs.shards import shard_of_file
+from driving_clips import files
+from driving_clips.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """The files of one kind that shards left, by shard index.
+
+    Attributes:
+        count: how many shards there should be.
+        paths: path by index.
+    """
+
+    count: int
+    paths: Mapping[int, str]
+
+    @property
+    def missing(self) -> list[int]:
+        """Indices of shards without a file."""
+        return [index for index in range(self.count) if index not in self.paths]
+
+
+def find_shards(folders: Sequence[str], stem: str, ending: str) -> ShardFiles | None:
+    """Find ``<stem>.shard-<i>-of-<n>.<ending>`` in folders; None where there is none.
+
+    Raises:
+        DatasetError: shards of different counts, or one shard twice.
+    """
+    paths: dict[int, str] = {}
+    counts: dict[int, str] = {}
+    for folder in folders:
+        for name in sorted(files.list_names(folder, f".{ending}")):
+            shard = shard_of_file(name)
+            if shard is None or not name.startswith(f"{stem}.shard-"):
+                continue
+            path = files.join(folder, name)
+            counts.setdefault(shard.count, path)
+            if shard.index in paths:
+                raise DatasetError(
+                    f"shard {shard.index} is there twice: {paths[shard.index]} and {path}. Leave one out."
+                )
+            paths[shard.index] = path
+    if not counts:
+        return None
+    if len(counts) > 1:
+        raise DatasetError(f"shards of different counts cannot be merged: {', '.join(counts.values())}.")
+    return ShardFiles(next(iter(counts)), paths)
+
+
+def read_summaries(shards: ShardFiles) -> tuple[Tally, dict[str, Any]]:
+    """Add up the summaries of shards; returns the counts and the first shard's summary."""
+    tally = Tally()
+    summaries = [(path, json.loads(files.read_text(path))) for _, path in sorted(shards.paths.items())]
+    for path, summary in summaries:
+        for outcome, reasons in summary["ids"].items():
+            for reason, ids in reasons.items():
+                for item, message in _items(ids, path, summary["messages"]):
+                    tally.add(outcome, reason, item, message)
+    return tally, summaries[0][1]
+
+
+def _items(ids: Any, path: str, messages: Mapping[str, str]) -> list[tuple[str, str]]:
+    if isinstance(ids, list):
+        return [(item, messages.get(item, "")) for item in ids]
+    side = files.read_text(files.join(path, "..", ids["file"]))
+    rows = (line.partition("\t") for line in side.splitlines())
+    return [(item, message) for item, _, message in rows]

@@ -1,0 +1,141 @@
+"""The configuration of Step 3, typed: what each key may hold. The keys' meaning is in ``docs/configuration.md``."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from batch_runs.shards import parse_shard
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VlmAgentConfig(_Section):
+    """The agent that asks a vision-language model."""
+
+    agent_name: str
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    repetition_penalty: float = Field(gt=0)
+    use_metaaction_check_pipeline: bool
+
+
+class DataConfig(_Section):
+    """Where the inputs lie."""
+
+    dataset_name: str
+    data_dir: str | None
+    cache_dir: str | None
+    video_dir: str | None
+    meta_action_dir: str | None
+    segment_config_path: str | None
+    segment_list_parquet_file: str | list[str] | None
+    segment_config_dir: str | None
+    wm_file_check: str | None
+    meta_action_dir_root: str | None
+    video_dir_root: str | None
+    cache_dir_root: str | None
+    data_dir_root: str | None
+
+
+class _WindowConfig(_Section):
+    hist_length_sec: float = Field(ge=0, le=20)
+    fut_length_sec: float = Field(ge=0, le=20)
+    time_interval: float = Field(gt=0)
+    fps: float = Field(gt=0)
+
+
+class MetaActionConfig(_WindowConfig):
+    """How meta-actions are shown to a model."""
+
+    num_total_frames: int
+    convert2text: bool
+    add_ts_prefix: bool
+    debug: bool
+
+
+class VideoConfig(_WindowConfig):
+    """Which frames are taken, and what is saved of them."""
+
+    event_start_from_source_fps: bool
+    use_fpv: bool
+    use_bev: bool
+    cameras: list[str] = Field(min_length=1)
+    save_segment_videos: bool
+    segment_video_output_dir: str | None
+    segment_video_skip_existing: bool
+    save_segment_videos_source_fps: bool
+    save_segment_video_metadata: bool
+    segment_video_web_compatible: bool
+    segment_video_ffmpeg_bin: str
+
+
+class VectorConfig(_WindowConfig):
+    """Ego and agents as vectors; ``trajdata`` is accepted for the released tool's sake."""
+
+    trajdata: dict[str, Any]
+
+
+class KeyframeConfig(_Section):
+    """Which keyframes are labelled."""
+
+    segment_generator_type: Literal["json", "parquet"]
+    segment_list_parquet_clip_id_column: str | list[str | list[str]]
+    segment_list_parquet_timestamp_column: str | list[str | list[str]]
+    meta_action_filter: list[str] | None
+    segment_filter_exclude: list[str] | None
+    segment_filter_include: list[str] | None
+    sft_timestamp_alignment_file: str | None
+    round_event_start_frame_interval: int = Field(ge=0)
+    deduplicate_segments: bool
+    filter_clip_missing_wm: bool
+
+
+class DataLoaderConfig(_Section):
+    """Everything around one keyframe."""
+
+    meta_action: MetaActionConfig
+    video: VideoConfig
+    vector: VectorConfig
+    keyframe: KeyframeConfig
+
+
+class VerboseConfig(_Section):
+    """What is told while labelling."""
+
+    verbose_prompt: bool
+    verbose_result: bool
+    verbose_speed: bool
+    verbose_data: bool
+
+
+class RunConfig(_Section):
+    """The whole configuration of ``coc_labeling.data_labeling``."""
+
+    mode: Literal["vlm"]
+    model_name: str
+    timeout_sec: float = Field(gt=0)
+    save_prompt: Literal["full", "reference"]
+    exp_name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    resume_exp_dir: str | None
+    num_workers: int = Field(ge=1)
+    shard: str | None
+    strict: bool
+    output_root: str
+    server_ip: str | list[str] | None
+    job_split_id: str | None
+    vlm_agent: VlmAgentConfig
+    data: DataConfig
+    data_loader: DataLoaderConfig
+    verbose: VerboseConfig
+
+    @field_validator("shard")
+    @classmethod
+    def _is_shard(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_shard(value)
+            except Exception as error:
+                raise ValueError(str(error)) from error
+        return value

@@ -1,0 +1,52 @@
+"""Joining the shards of Step 3 into one experiment folder."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batch_runs.merging import find_shards, read_summaries
+from batch_runs.outcomes import Tally, write_summary
+from coc_labeling.results import LABELS_SCHEMA, SUMMARY, ExperimentFolder
+from driving_clips import files
+
+
+def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | None:
+    """Join the shards of a Step 3 run; returns the counts and the missing shards, or None where there are none.
+
+    Records that lie in another folder than ``out`` are copied there, their times kept.
+
+    Raises:
+        DatasetError: the shards do not belong together, or ``out`` cannot be written to.
+    """
+    labels = find_shards(folders, "labels", "parquet")
+    summaries = find_shards(folders, "run_summary", "json")
+    if labels is None or summaries is None:
+        return None
+    folder = ExperimentFolder(out)
+    tally, first = read_summaries(summaries)
+    tables: list[pa.Table] = []
+    with folder.opened():
+        for path in labels.paths.values():
+            table = pq.read_table(path, partitioning=None).cast(LABELS_SCHEMA)
+            _bring(table, ExperimentFolder(files.parent(path)), folder)
+            tables.append(table)
+        folder.write_table(tables)
+        write_summary(
+            folder.table_path(SUMMARY),
+            "coc merge",
+            first["config"] | {"shard": None},
+            tally,
+            unit="windows",
+            merged_shards=sorted(labels.paths),
+            missing_shards=labels.missing,
+        )
+    return tally, labels.missing
+
+
+def _bring(table: pa.Table, source: ExperimentFolder, target: ExperimentFolder) -> None:
+    if files.absolute(source.path) == files.absolute(target.path):
+        return
+    keys = (table.column(name).to_pylist() for name in ("clip_id", "event_start_timestamp"))
+    for clip_id, t_us in zip(*keys, strict=True):
+        files.copy(source.record_path(clip_id, t_us), target.record_path(clip_id, t_us))

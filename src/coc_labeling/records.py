@@ -1,0 +1,115 @@
+"""Records as YAML files: writing, reading, and upgrading what older versions and other tools wrote."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from coc_labeling.errors import RecordError
+from coc_labeling.schema import SCHEMA_VERSION, Record, is_empty_answer, released_sentence
+
+# libyaml where PyYAML was built with it: ten times faster, the same result.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def to_yaml(record: Record) -> str:
+    """Return a record as the text of its file."""
+    content = record.model_dump(mode="json", exclude_none=True)
+    text: str = yaml.dump({"results": content}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def from_yaml(text: str, origin: str, clip_id: str | None = None) -> Record:
+    """Read a record of any version, or of the released tool.
+
+    Args:
+        text: the file's content.
+        origin: the file's name, for errors.
+        clip_id: the clip that the file belongs to; the released form does not say it itself.
+
+    Raises:
+        RecordError: not YAML, or not a record; the message names the field.
+    """
+    try:
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise RecordError(f"{origin}: expected YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise RecordError(f"{origin}: expected a mapping with the key 'results', found {type(content).__name__}.")
+    results = content.get("results", content)
+    if not isinstance(results, dict):
+        raise RecordError(f"{origin}: expected a mapping below 'results', found {type(results).__name__}.")
+    try:
+        record = Record.model_validate(upgrade({"clip_id": clip_id, **results}, origin))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg']}" for e in error.errors()[:3])
+        raise RecordError(f"{origin}: not a valid record: {problems}.") from error
+    if clip_id is not None and record.clip_id != clip_id:
+        raise RecordError(f"{origin}: clip_id is {record.clip_id!r}, but the file belongs to clip {clip_id!r}.")
+    return record
+
+
+def upgrade(results: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Bring the content of a record to today's schema version, one version at a time.
+
+    Raises:
+        RecordError: a version that this code does not know.
+    """
+    content = dict(results)
+    version = content.get("schema_version", 0)
+    while version != SCHEMA_VERSION:
+        if version not in UPGRADES:
+            raise RecordError(
+                f"{origin}: schema_version is {version!r}; this version of CoC Toolkit reads 0 (released tool) to "
+                f"{SCHEMA_VERSION}. Install a newer one to read it."
+            )
+        content = UPGRADES[version](content)
+        version = content["schema_version"]
+    return content
+
+
+def _from_released(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 0, what the released tool writes (nested or flat): a sentence, its prompt and the tokens."""
+    sentence = released_sentence(old.get("final_content"))
+    if is_empty_answer(sentence):
+        label: dict[str, Any] = {
+            "abstention": {"reason": "empty_answer", "detail": f"the released record's sentence is {sentence!r}"}
+        }
+        final_content: dict[str, Any] = {}
+    else:
+        label = {"effect_on_ego_behavior": sentence}
+        final_content = old["final_content"]
+    prompt = old.get("prompt") or []
+    return {
+        "schema_version": 1,
+        "clip_id": old.get("clip_id"),
+        "event_start_frame": old.get("event_start_frame"),
+        "event_start_timestamp": old.get("event_start_timestamp"),
+        "final_content": final_content,
+        "label": label,
+        "provenance": {
+            "agent": "released",
+            "model": str(old.get("model_name", "")),
+            "prompt_version": str(old.get("coc_prompt_version", "")),
+        },
+        "usage": {k: v for k, v in (old.get("model_usage") or {}).items() if k in _USAGE and isinstance(v, int)},
+        "prompt": [_released_message(message) for message in prompt] if isinstance(prompt, list) else [],
+    }
+
+
+_USAGE = ("prompt_tokens", "response_tokens", "reasoning_tokens")
+
+
+def _released_message(message: Any) -> dict[str, str]:
+    if not isinstance(message, dict):
+        return {"role": "user", "m_type": "text", "content": str(message)}
+    return {
+        "role": str(message.get("role", "user")),
+        "m_type": str(message.get("m_type", message.get("type", "text"))),
+        "content": str(message.get("content", message.get("text", ""))),
+    }
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {0: _from_released}

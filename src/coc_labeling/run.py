@@ -1,0 +1,71 @@
+"""Step 3 over a selection of keyframes: what is read, who labels, where records go."""
+
+from importlib.metadata import version
+
+from batch_runs.outcomes import Tally, write_summary
+from batch_runs.shards import WHOLE, parse_shard
+from coc_labeling.agents import create_agent
+from coc_labeling.config.schema import RunConfig
+from coc_labeling.engine import GroupLabeller, label_windows
+from coc_labeling.errors import CocLabelingError
+from coc_labeling.results import SUMMARY, ExperimentFolder, new_experiment, resumed_experiment
+from coc_labeling.selection import select
+from driving_clips.datasets import open_dataset
+from driving_clips.trajectories import TrajectoryLoader, find_groups
+from meta_action.reading import read_spans, timelines
+
+
+def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
+    """Label the selected keyframes into a new or resumed experiment folder.
+
+    Raises:
+        CocLabelingError, DatasetError, MetaActionError: nothing can be done as configured.
+    """
+    agent = create_agent(config.model_name)
+    _require(config)
+    shard = parse_shard(config.shard) if config.shard else WHOLE
+    keyframes = [keyframe for keyframe in select(config) if keyframe.clip_id in shard]
+    dataset = open_dataset(config.data.dataset_name, str(config.data.data_dir))
+    clip_ids = frozenset(keyframe.clip_id for keyframe in keyframes)
+    known = {line.clip_id: line for line in timelines(read_spans(str(config.data.meta_action_dir)), clip_ids)}
+    discovery = dataset.discover()
+    groups = find_groups(discovery.groups, clip_ids, cuts_recordings=dataset.cuts_recordings)
+    folder = ExperimentFolder(_experiment_path(config), shard)
+    tally = Tally()
+    window = config.data_loader.video
+    with folder.opened() as journal:
+        folder.settle(journal)
+        loader = TrajectoryLoader(dataset, config.data.cache_dir)
+        labeller = GroupLabeller(
+            loader, agent, folder, window.hist_length_sec, window.fut_length_sec, version("coc-toolkit")
+        )
+        try:
+            label_windows(labeller, groups, keyframes, known, config.num_workers, journal, tally)
+        finally:
+            folder.settle(journal)
+        write_summary(
+            folder.table_path(SUMMARY),
+            "coc_labeling.data_labeling",
+            config.model_dump(mode="json"),
+            tally,
+            unit="windows",
+            tokens={"prompt": 0, "response": 0, "reasoning": 0},
+            keyframes=len(keyframes),
+        )
+    return folder, tally
+
+
+def _require(config: RunConfig) -> None:
+    """Name the inputs that every run needs and this one lacks."""
+    missing = [key for key in ("data_dir", "meta_action_dir") if getattr(config.data, key) is None]
+    if missing:
+        raise CocLabelingError(
+            f"required and not set: {', '.join(f'data.{key}' for key in missing)}. Give them on the command line, for "
+            "example data.data_dir=/path/to/data, or in config/data/base.yaml."
+        )
+
+
+def _experiment_path(config: RunConfig) -> str:
+    if config.resume_exp_dir is not None:
+        return resumed_experiment(config.output_root, config.resume_exp_dir)
+    return new_experiment(config.output_root, config.exp_name)

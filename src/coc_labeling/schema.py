@@ -1,0 +1,290 @@
+"""What a label is: decisions, critical components, a trace and a sentence; or an abstention with its reason.
+
+The taxonomy is version 1 of ours; the names of the paper (arXiv 2511.00088) and of the released tool map onto it.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from driving_clips.ego_motion import TICK_US
+
+SCHEMA_VERSION = 1
+TAXONOMY_VERSION = 1
+UNOBSERVED = "unobserved"
+
+_EMPTY_ANSWERS = frozenset({"", "null", "none", "nan", "n/a", "na", "unknown", "undefined", "-", "."})
+
+
+class LongitudinalDecision(StrEnum):
+    """What ego does with its speed."""
+
+    TRACK_SPEED = "track_speed"
+    FOLLOW_LEAD = "follow_lead"
+    ADAPT_SPEED = "adapt_speed"
+    SEARCH_GAP = "search_gap"
+    OVERTAKE = "overtake"
+    YIELD = "yield"
+    STOP = "stop"
+
+
+class LateralDecision(StrEnum):
+    """Where ego goes within or across lanes."""
+
+    KEEP_LANE = "keep_lane"
+    MERGE = "merge"
+    SPLIT = "split"
+    NUDGE_OUT_OF_LANE = "nudge_out_of_lane"
+    NUDGE_IN_LANE = "nudge_in_lane"
+    CHANGE_LANE = "change_lane"
+    PULL_OVER = "pull_over"
+    TURN = "turn"
+    ABORT_MANOEUVRE = "abort_manoeuvre"
+
+
+# Decisions that say nothing without a direction, and the one that has none.
+NEED_DIRECTION = frozenset(
+    {
+        LateralDecision.NUDGE_IN_LANE,
+        LateralDecision.NUDGE_OUT_OF_LANE,
+        LateralDecision.CHANGE_LANE,
+        LateralDecision.TURN,
+    }
+)
+NO_DIRECTION = frozenset({LateralDecision.KEEP_LANE})
+
+
+class Side(StrEnum):
+    """Left or right as ego's driver sees it."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class Category(StrEnum):
+    """The seven categories of critical components."""
+
+    CRITICAL_OBJECT = "critical_object"
+    TRAFFIC_LIGHT = "traffic_light"
+    TRAFFIC_CONTROL = "traffic_control"
+    ROAD_EVENT = "road_event"
+    LANE = "lane"
+    ROUTING_INTENT = "routing_intent"
+    ODD_CONSTRAINT = "odd_constraint"
+
+
+class Relation(StrEnum):
+    """How a critical object stands to ego."""
+
+    LEAD = "lead"
+    CUT_IN = "cut_in"
+    CROSSING = "crossing"
+    ONCOMING = "oncoming"
+    ADJACENT = "adjacent"
+    PARKED = "parked"
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+ComponentId = Annotated[str, StringConstraints(pattern=r"^c[1-9][0-9]*$")]
+
+
+class Strict(BaseModel):
+    """Base of the schema: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Component(Strict):
+    """One critical component of the scene."""
+
+    id: ComponentId
+    category: Category
+    relation: Relation | None = None
+    side: Side | None = None
+    description: Text
+    track_id: str | None = None
+
+
+class Longitudinal(Strict):
+    """The decision on speed, with the ids of its causes or ``unobserved``."""
+
+    decision: LongitudinalDecision
+    cause_ids: tuple[str, ...] = Field(min_length=1)
+
+
+class Lateral(Strict):
+    """The decision on the lane, with its direction and the ids of its causes or ``unobserved``."""
+
+    decision: LateralDecision
+    direction: Side | None = None
+    cause_ids: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _direction_fits(self) -> Self:
+        if self.decision in NEED_DIRECTION and self.direction is None:
+            raise ValueError(f"{self.decision} needs a direction, left or right")
+        if self.decision in NO_DIRECTION and self.direction is not None:
+            raise ValueError(f"{self.decision} has no direction")
+        return self
+
+
+class Abstention(Strict):
+    """Why there is no label: a short key to count by, and what happened."""
+
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    detail: Text
+
+
+class CoCLabel(Strict):
+    """A Chain-of-Causation label, or an abstention; never both, never neither.
+
+    Raises (as pydantic's ValidationError): a cause that is no component, an empty or "null" sentence, a decision
+    without a cause, an abstention with a label's fields.
+    """
+
+    schema_version: Literal[1] = 1
+    taxonomy_version: Literal[1] = 1
+    longitudinal: Longitudinal | None = None
+    lateral: Lateral | None = None
+    components: tuple[Component, ...] = ()
+    trace: str | None = None
+    effect_on_ego_behavior: str | None = None
+    abstention: Abstention | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.abstention is not None:
+            if self.longitudinal or self.lateral or self.components or self.trace or self.effect_on_ego_behavior:
+                raise ValueError("an abstention carries no decision, component, trace or sentence")
+            return self
+        if is_empty_answer(self.effect_on_ego_behavior):
+            raise ValueError(f"effect_on_ego_behavior is {self.effect_on_ego_behavior!r}: write an abstention instead")
+        ids = [component.id for component in self.components]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"component ids repeat: {', '.join(ids)}")
+        for channel in (self.longitudinal, self.lateral):
+            if channel is not None:
+                _check_causes(channel.cause_ids, ids)
+        return self
+
+
+def _check_causes(cause_ids: tuple[str, ...], component_ids: list[str]) -> None:
+    if len(set(cause_ids)) != len(cause_ids):
+        raise ValueError(f"cause_ids repeat: {', '.join(cause_ids)}")
+    if UNOBSERVED in cause_ids and len(cause_ids) > 1:
+        raise ValueError(f"cause_ids are either components or {UNOBSERVED}, not both")
+    unknown = [cause for cause in cause_ids if cause != UNOBSERVED and cause not in component_ids]
+    if unknown:
+        raise ValueError(
+            f"cause_ids {', '.join(unknown)} are no components; there are: {', '.join(component_ids) or 'none'}"
+        )
+
+
+def is_empty_answer(text: object) -> bool:
+    """Say whether a text says nothing: empty, or a word for nothing such as "null"."""
+    return not isinstance(text, str) or re.sub(r"[\s\"'.]+", " ", text).strip().lower() in _EMPTY_ANSWERS
+
+
+def abstain(reason: str, detail: str) -> CoCLabel:
+    """Return an abstention.
+
+    Example:
+        >>> abstain("no_decision", "reverse has no decision in taxonomy 1").abstention.reason
+        'no_decision'
+    """
+    return CoCLabel(abstention=Abstention(reason=reason, detail=detail))
+
+
+class MetaActionSpan(Strict):
+    """A meta-action that starts at the keyframe; ticks of 0.1 s, end exclusive."""
+
+    axis: str
+    name: str
+    start_tick: int
+    end_tick: int
+
+
+class WindowInfo(Strict):
+    """How much of the window the clip could give, in s."""
+
+    history_sec: float
+    future_sec: float
+    missing_history_sec: float = 0.0
+    missing_future_sec: float = 0.0
+
+
+class Provenance(Strict):
+    """What made the label. Empty texts where an agent has no such thing (rules have no prompt)."""
+
+    agent: str
+    model: str
+    model_revision: str = ""
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    request_hash: str = ""
+    sampling: dict[str, float | int | str | None] = {}
+    code_version: str = ""
+    dataset: str = ""
+
+
+class Usage(Strict):
+    """Tokens that a label cost."""
+
+    prompt_tokens: int = 0
+    response_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class PromptMessage(Strict):
+    """One part of the model's input; frames are references, never pixels."""
+
+    role: str
+    m_type: str
+    content: str
+
+
+class Record(Strict):
+    """One labelled moment of a clip: the content of ``cot_<event_start_timestamp>.yaml`` below ``results``."""
+
+    schema_version: Literal[1] = 1
+    clip_id: Text
+    event_start_frame: int = Field(ge=0)
+    event_start_timestamp: int = Field(ge=0)
+    final_content: dict[str, Any]
+    label: CoCLabel
+    meta_actions: tuple[MetaActionSpan, ...] = ()
+    window: WindowInfo | None = None
+    provenance: Provenance | None = None
+    usage: Usage = Usage()
+    prompt: tuple[PromptMessage, ...] = ()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        sentence = released_sentence(self.final_content)
+        if sentence != self.label.effect_on_ego_behavior:
+            raise ValueError(
+                f"final_content says {sentence!r}, the label says {self.label.effect_on_ego_behavior!r}; "
+                "they must agree"
+            )
+        if self.event_start_frame != self.event_start_timestamp // TICK_US:
+            raise ValueError(
+                f"event_start_frame {self.event_start_frame} is not event_start_timestamp "
+                f"{self.event_start_timestamp} us in ticks of 0.1 s"
+            )
+        return self
+
+
+def released_content(label: CoCLabel) -> dict[str, Any]:
+    """Return a label in the released form of ``final_content``; an abstention has none."""
+    if label.abstention is not None:
+        return {}
+    return {"ego_behavior_schema": {"effect_on_ego_behavior": label.effect_on_ego_behavior}}
+
+
+def released_sentence(final_content: object) -> str | None:
+    """Return the sentence of a released ``final_content``, or None where it has none."""
+    schema = final_content.get("ego_behavior_schema") if isinstance(final_content, dict) else None
+    sentence = schema.get("effect_on_ego_behavior") if isinstance(schema, dict) else None
+    return sentence if isinstance(sentence, str) else None

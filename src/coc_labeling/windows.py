@@ -1,0 +1,85 @@
+"""What can be known around one keyframe."""
+
+from dataclasses import dataclass
+
+from coc_labeling.keyframes import Keyframe
+from coc_labeling.schema import MetaActionSpan, WindowInfo
+from driving_clips.ego_motion import LAST_TICK, TICK_SEC, EgoMotion
+from driving_clips.errors import ClipRejectedError
+from driving_clips.obstacles import ObstacleTracks
+from meta_action.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Window:
+    """A keyframe with the clip around it.
+
+    Attributes:
+        keyframe: the moment t0.
+        ego: ego motion of the whole clip.
+        timeline: meta-actions of the whole clip.
+        obstacles: tracks of the whole clip in its local frame; None where the dataset has none.
+        history_sec: how far the window reaches back from t0.
+        future_sec: how far it reaches ahead.
+    """
+
+    keyframe: Keyframe
+    ego: EgoMotion
+    timeline: Timeline
+    obstacles: ObstacleTracks | None
+    history_sec: float
+    future_sec: float
+
+    @property
+    def t0_us(self) -> int:
+        """The keyframe in microseconds on the clip clock."""
+        return self.keyframe.t_us
+
+    @property
+    def row(self) -> int:
+        """The keyframe's row in ``ego``."""
+        return self.keyframe.frame - self.ego.first_tick
+
+    @property
+    def last_row(self) -> int:
+        """The last row of ``ego`` within the window."""
+        return min(self.row + round(self.future_sec / TICK_SEC), len(self.ego) - 1)
+
+    @property
+    def info(self) -> WindowInfo:
+        """The window's extent, with what the clip's ends cut off."""
+        behind = self.row * TICK_SEC
+        ahead = (len(self.ego) - 1 - self.row) * TICK_SEC
+        return WindowInfo(
+            history_sec=self.history_sec,
+            future_sec=self.future_sec,
+            missing_history_sec=round(max(0.0, self.history_sec - behind), 3),
+            missing_future_sec=round(max(0.0, self.future_sec - ahead), 3),
+        )
+
+    @property
+    def starting(self) -> tuple[MetaActionSpan, ...]:
+        """All meta-actions that start at the keyframe."""
+        return tuple(
+            MetaActionSpan(axis=axis, name=name, start_tick=start, end_tick=end)
+            for axis, name, start, end in self.timeline.starting_at(self.keyframe.frame)
+        )
+
+
+def make_window(
+    keyframe: Keyframe,
+    ego: EgoMotion,
+    timeline: Timeline,
+    obstacles: ObstacleTracks | None,
+    history_sec: float,
+    future_sec: float,
+) -> Window:
+    """Return the window of a keyframe; raises ClipRejectedError where ego motion does not cover the keyframe."""
+    last = ego.first_tick + len(ego) - 1
+    if not ego.first_tick <= keyframe.frame <= min(last, LAST_TICK):
+        raise ClipRejectedError(
+            "outside_clip",
+            f"keyframe {keyframe.frame} ({keyframe.frame * TICK_SEC:.1f} s) is outside ego motion, which covers "
+            f"{ego.first_tick * TICK_SEC:.1f} to {last * TICK_SEC:.1f} s.",
+        )
+    return Window(keyframe, ego, timeline, obstacles, history_sec, future_sec)

@@ -1,0 +1,126 @@
+"""``coc doctor``: what is installed, what could be, and what stands in the way. Never prints a secret."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+OUR_PACKAGES = ("driving_clips", "batch_runs", "meta_action", "coc_labeling", "coc_toolkit")
+OUR_COMMANDS = ("coc", "meta-action-autolabel")
+BASE = ("numpy", "pyarrow", "hydra-core", "omegaconf", "pydantic", "PyYAML", "typer", "rich", "Jinja2", "matplotlib")
+
+# extra: (distributions, what it is for)
+EXTRAS = {
+    "vlm": (("av", "openai", "tenacity"), "labels from vision-language models behind HTTP (in a later version)"),
+    "vllm": (("vllm",), "local models on a GPU (in a later version)"),
+    "review": (("fastapi", "uvicorn"), "human review in the browser (in a later version)"),
+    "model": (("torch", "transformers", "accelerate", "safetensors"), "the reasoning model (in a later version)"),
+    "ray": (("ray",), "many machines (in a later version)"),
+    "pai": (("physical-ai-av",), "download of the Physical AI AV dataset (in a later version)"),
+    "rerun": (("rerun-sdk",), "3D viewer files (in a later version)"),
+    "trajdata": (("trajdata",), "datasets through trajdata (in a later version)"),
+}
+
+# credential set: (environment variables that must all be set, what it is for)
+CREDENTIALS = {
+    "NVIDIA-hosted Azure OpenAI": (("NVHOST_OAI_CLIENT_ID", "NVHOST_OAI_CLIENT_SECRET"), "gpt5, gpt5.5 (first choice)"),
+    "NVIDIA inference": (("NVIDIA_API_KEY",), "gpt5, gpt5.5 (second choice)"),
+    "OpenAI": (("OPENAI_API_KEY",), "gpt5, gpt5.5 (third choice)"),
+    "Hugging Face": (("HF_TOKEN",), "gated model weights and datasets"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report; ``ok`` is None where it is neither good nor bad."""
+
+    section: str
+    ok: bool | None
+    text: str
+
+
+def examine() -> list[Finding]:
+    """Look at this installation; nothing is changed and nothing is sent."""
+    return [*_installation(), *_shadowing(), *_extras(), *_credentials(), *_machine()]
+
+
+def _installation() -> Iterator[Finding]:
+    supported = (3, 11) <= sys.version_info[:2] < (3, 14)
+    yield Finding("Installation", supported, f"Python {platform.python_version()} (needs 3.11 to 3.13)")
+    yield Finding("Installation", True, f"coc-toolkit {_version('coc-toolkit') or 'not installed as a package'}")
+    for name in BASE:
+        found = _version(name)
+        yield Finding("Installation", found is not None, f"{name} {found or 'is missing: pip install coc-toolkit'}")
+
+
+def _shadowing() -> Iterator[Finding]:
+    """Other packages or commands of our names that would be found before ours."""
+    home = Path(__file__).resolve().parent.parent
+    clean = True
+    for name in OUR_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        place = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
+        if place != home:
+            clean = False
+            where = f"comes from {place}" if place else "is not found"
+            yield Finding(
+                "Shadowing", False, f"package {name} {where}, not from {home}. Remove the other installation."
+            )
+    for command in OUR_COMMANDS:
+        found = shutil.which(command)
+        if found and Path(found).resolve().parent != Path(sys.executable).absolute().parent:
+            clean = False
+            text = f"command {command} on PATH is {found}, not the one of this environment ({sys.prefix})."
+            yield Finding("Shadowing", False, text)
+    if clean:
+        yield Finding("Shadowing", True, "no other package or command of our names comes before ours")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (distributions, purpose) in EXTRAS.items():
+        missing = [name for name in distributions if _version(name) is None]
+        if missing:
+            text = f"{extra}: not installed ({', '.join(missing)}); for {purpose}: pip install 'coc-toolkit[{extra}]'"
+            yield Finding("Extras", None, text)
+        else:
+            versions = ", ".join(f"{name} {_version(name)}" for name in distributions)
+            yield Finding("Extras", True, f"{extra}: {versions}; for {purpose}")
+
+
+def _credentials() -> Iterator[Finding]:
+    for name, (variables, purpose) in CREDENTIALS.items():
+        is_set = all(os.environ.get(variable) for variable in variables)
+        state = "set" if is_set else "not set"
+        yield Finding("Credentials", is_set or None, f"{name} ({' and '.join(variables)}): {state}; for {purpose}")
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("Machine", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+    ffmpeg = shutil.which("ffmpeg")
+    yield Finding("Machine", bool(ffmpeg) or None, f"ffmpeg: {ffmpeg or 'not found (only needed for writing videos)'}")
+    yield Finding("Machine", *_gpu())
+
+
+def _gpu() -> tuple[bool | None, str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None, "GPU: no NVIDIA driver found (only needed for local models)"
+    query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        return False, f"GPU: nvidia-smi fails ({error})"
+    return True, f"GPU: {'; '.join(answer.strip().splitlines())}"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

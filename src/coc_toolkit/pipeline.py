@@ -1,0 +1,123 @@
+"""All steps in a row: clips -> meta-actions -> keyframes -> labels -> report."""
+
+from dataclasses import dataclass
+
+from batch_runs.outcomes import Tally
+from batch_runs.shards import parse_shard
+from batch_runs.terminal import say
+from coc_labeling.config.loading import load_config
+from coc_labeling.config.schema import RunConfig
+from coc_labeling.keyframes import SAMPLED_FILE, KeyframeRules, select_keyframes, write_keyframes
+from coc_labeling.report import build_report
+from coc_labeling.run import label_run
+from driving_clips import files
+from meta_action.names import ALL_EGO, BY_NAME, parse_names
+from meta_action.reading import read_spans
+from meta_action.results import ResultsFolder
+from meta_action.run import LabelRequest, label_dataset
+
+EXP_NAME = "coc_run"
+
+
+@dataclass(frozen=True)
+class PipelineRequest:
+    """What ``coc run`` is asked for; ``overrides`` go to Step 3 as they are."""
+
+    dataset: str
+    data_dir: str
+    out: str
+    model_name: str = "rules"
+    scene_list: str | None = None
+    num_workers: int = 32
+    shard: str = "0/1"
+    strict: bool = False
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """Where things are, and how it went."""
+
+    run_dir: str
+    meta_action_dir: str
+    exit_code: int
+
+
+def run_pipeline(request: PipelineRequest) -> PipelineResult:
+    """Run Steps 1 to 3; running it again goes on where it stopped.
+
+    Raises:
+        DatasetError, MetaActionError, CocLabelingError: nothing can be done as asked.
+    """
+    say(f"Step 1: meta-actions of {request.dataset}")
+    tally, meta_action_dir = _label_meta_actions(request)
+    say(*tally.lines("clips"))
+    codes = [tally.exit_code(strict=request.strict)]
+
+    say("Step 2: keyframes")
+    keyframes = select_keyframes(read_spans(meta_action_dir), KeyframeRules(actions=tuple(BY_NAME)))
+    keyframe_dir = files.make_dir(files.join(request.out, "keyframes"))
+    write_keyframes(keyframes, KeyframeRules.target_count, keyframe_dir)
+    say(f"{sum(len(own) for own in keyframes)} keyframes")
+
+    say(f"Step 3: labels by {request.model_name}")
+    folder, tally = label_run(_step_3(request, meta_action_dir, files.join(keyframe_dir, SAMPLED_FILE)))
+    say(*tally.lines("windows"))
+    codes.append(tally.exit_code(strict=request.strict))
+    return PipelineResult(folder.path, meta_action_dir, max(codes))
+
+
+def run_and_report(request: PipelineRequest) -> PipelineResult:
+    """Run the pipeline and write the report into its ``out`` folder."""
+    result = run_pipeline(request)
+    report = build_report([result.run_dir], files.join(request.out, "report.html"))
+    say(f"labels: {result.run_dir}", f"report: {report}")
+    return result
+
+
+def _label_meta_actions(request: PipelineRequest) -> tuple[Tally, str]:
+    names = parse_names([ALL_EGO])
+    shard = parse_shard(request.shard)
+    save_dir = files.join(request.out, "meta_actions")
+    tally, notices = label_dataset(
+        LabelRequest(
+            dataset_name=request.dataset,
+            data_dir=request.data_dir,
+            save_dir=save_dir,
+            names=names,
+            cache_dir=files.join(request.out, "cache"),
+            scene_list=request.scene_list,
+            num_workers=request.num_workers,
+            shard=shard,
+        )
+    )
+    say(*(f"note: {notice}" for notice in notices))
+    return tally, ResultsFolder(save_dir, names, shard).final_dir
+
+
+def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) -> RunConfig:
+    output_root = files.join(request.out, "experiments")
+    earlier = [name for name in files.list_folders(output_root) if name.endswith(f"_{EXP_NAME}")]
+    settings = {
+        "model_name": request.model_name,
+        "exp_name": EXP_NAME,
+        "resume_exp_dir": files.absolute(files.join(output_root, earlier[-1])) if earlier else None,
+        "output_root": output_root,
+        "num_workers": request.num_workers,
+        "shard": request.shard,
+        "data.dataset_name": request.dataset,
+        "data.data_dir": files.absolute(request.data_dir),
+        "data.cache_dir": files.absolute(files.join(request.out, "cache")),
+        "data.meta_action_dir": files.absolute(meta_action_dir),
+        "data.segment_config_path": files.absolute(keyframe_file),
+    }
+    return load_config("base_config_vlm_rel_ts", [*map(_override, settings.items()), *request.overrides])
+
+
+def _override(setting: tuple[str, object]) -> str:
+    """Return a Hydra override whose value is taken as it is, whatever characters a path has."""
+    key, value = setting
+    if value is None:
+        return f"{key}=null"
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{text}"' if isinstance(value, str) else f"{key}={text}"
