@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from batch_runs.outcomes import EXIT_INTERRUPTED, EXIT_NOTHING
+from batch_runs.outcomes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING
+from driving_clips import files
 
 
 def say(*lines: str) -> None:
@@ -22,13 +23,23 @@ def complain(message: str) -> None:
 
 
 def run_command(command: Callable[[], int], *usage_errors: type[Exception]) -> int:
-    """Run a command and return its exit code: 2 with a message for its usage errors, 130 after Ctrl-C."""
+    """Run a command and return its exit code.
+
+    2 with a message for its usage errors, 1 where the disk is full, 130 after Ctrl-C.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         return command()
     except usage_errors as error:
         complain(f"error: {error}")
         return EXIT_NOTHING
+    except OSError as error:
+        if not files.is_disk_full(error):
+            raise
+        complain(
+            f"error: the disk is full ({error}). Free some room and run the same command again: it goes on from here."
+        )
+        return EXIT_FAILED
     except KeyboardInterrupt:
         complain("Interrupted. What is finished is kept; the same command goes on from there.")
         return EXIT_INTERRUPTED

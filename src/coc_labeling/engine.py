@@ -103,18 +103,18 @@ class GroupLabeller:
     def _record(self, window: Window) -> Record:
         try:
             label = self.agent.label(window)
+            return Record(
+                clip_id=window.keyframe.clip_id,
+                event_start_frame=window.keyframe.frame,
+                event_start_timestamp=window.keyframe.t_us,
+                final_content=released_content(label),
+                label=label,
+                meta_actions=window.starting,
+                window=window.info,
+                provenance=self.agent.provenance(self.loader.dataset.name, self.code_version),
+            )
         except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ClipFailedError("crashed", f"{self.agent.name}: {type(error).__name__}: {error}") from error
-        return Record(
-            clip_id=window.keyframe.clip_id,
-            event_start_frame=window.keyframe.frame,
-            event_start_timestamp=window.keyframe.t_us,
-            final_content=released_content(label),
-            label=label,
-            meta_actions=window.starting,
-            window=window.info,
-            provenance=self.agent.provenance(self.loader.dataset.name, self.code_version),
-        )
 
 
 def label_windows(

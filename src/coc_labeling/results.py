@@ -5,10 +5,12 @@ modification time of its file are unchanged. While a run is going its rows stand
 files that are in neither are opened.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,15 @@ from driving_clips import files
 
 LABELS = "labels.parquet"
 SUMMARY = "run_summary.json"
+CONFIG = "run_config.json"
+# A folder's records are comparable only while these stay the same.
+MUST_AGREE = (
+    "model_name",
+    "vlm_agent",
+    "data.dataset_name",
+    "data_loader.video.hist_length_sec",
+    "data_loader.video.fut_length_sec",
+)
 LABEL, ABSTENTION = "label", "abstention"
 
 LABELS_SCHEMA = pa.schema(
@@ -243,3 +254,33 @@ def load_labels(run_dir: str) -> pa.Table:
     whole = [LABELS] if LABELS in names else names
     tables = [pq.read_table(files.join(run_dir, name), partitioning=None).cast(LABELS_SCHEMA) for name in whole]
     return pa.concat_tables(tables)
+
+
+def remember_config(folder: ExperimentFolder, config: dict[str, Any]) -> None:
+    """Keep a run's configuration in its folder; a resumed run must label in the same way.
+
+    Raises:
+        CocLabelingError: the folder holds records made with another model, agent, dataset or window.
+    """
+    path = folder.table_path(CONFIG)
+    if not files.exists(path):
+        files.write_atomic(path, json.dumps(config, indent=2) + "\n")
+        return
+    earlier = json.loads(files.read_text(path))
+    different = [
+        f"{key} was {_value(earlier, key)!r} and is {_value(config, key)!r}"
+        for key in MUST_AGREE
+        if _value(earlier, key) != _value(config, key)
+    ]
+    if different:
+        raise CocLabelingError(
+            f"{folder.path}: cannot be resumed, its records were made otherwise: {'; '.join(different)}. "
+            "Start a new experiment with resume_exp_dir=null."
+        )
+
+
+def _value(config: dict[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

@@ -8,7 +8,7 @@ from coc_labeling.agents import create_agent
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.engine import GroupLabeller, label_windows
 from coc_labeling.errors import CocLabelingError
-from coc_labeling.results import SUMMARY, ExperimentFolder, new_experiment, resumed_experiment
+from coc_labeling.results import SUMMARY, ExperimentFolder, new_experiment, remember_config, resumed_experiment
 from coc_labeling.selection import select
 from driving_clips.datasets import open_dataset
 from driving_clips.trajectories import TrajectoryLoader, find_groups
@@ -34,6 +34,7 @@ def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
     tally = Tally()
     window = config.data_loader.video
     with folder.opened() as journal:
+        remember_config(folder, config.model_dump(mode="json"))
         folder.settle(journal)
         loader = TrajectoryLoader(dataset, config.data.cache_dir)
         labeller = GroupLabeller(

@@ -56,7 +56,7 @@ def _installation() -> Iterator[Finding]:
     yield Finding("Installation", True, f"coc-toolkit {_version('coc-toolkit') or 'not installed as a package'}")
     for name in BASE:
         found = _version(name)
-        yield Finding("Installation", found is not None, f"{name} {found or 'is missing: pip install coc-toolkit'}")
+        yield Finding("Installation", found is not None, f"{name} {found or 'is missing: ' + _pip_install()}")
 
 
 def _shadowing() -> Iterator[Finding]:
@@ -86,7 +86,7 @@ def _extras() -> Iterator[Finding]:
     for extra, (distributions, purpose) in EXTRAS.items():
         missing = [name for name in distributions if _version(name) is None]
         if missing:
-            text = f"{extra}: not installed ({', '.join(missing)}); for {purpose}: pip install 'coc-toolkit[{extra}]'"
+            text = f"{extra}: not installed ({', '.join(missing)}); for {purpose}: {_pip_install(extra)}"
             yield Finding("Extras", None, text)
         else:
             versions = ", ".join(f"{name} {_version(name)}" for name in distributions)
@@ -117,6 +117,13 @@ def _gpu() -> tuple[bool | None, str]:
     except (OSError, subprocess.SubprocessError) as error:
         return False, f"GPU: nvidia-smi fails ({error})"
     return True, f"GPU: {'; '.join(answer.strip().splitlines())}"
+
+
+def _pip_install(extra: str = "") -> str:
+    """Return the command that installs this toolkit, with an extra: from its checkout where it runs from one."""
+    checkout = Path(__file__).resolve().parents[2]
+    source = str(checkout) if (checkout / "pyproject.toml").exists() else "coc-toolkit"
+    return f"pip install {'-e ' if source != 'coc-toolkit' else ''}'{source}{f'[{extra}]' if extra else ''}'"
 
 
 def _version(distribution: str) -> str | None:

@@ -16,7 +16,7 @@ from meta_action.reading import read_spans
 from meta_action.results import ResultsFolder
 from meta_action.run import LabelRequest, label_dataset
 
-EXP_NAME = "coc_run"
+EXP_PREFIX = "coc_run"
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,11 @@ def _label_meta_actions(request: PipelineRequest) -> tuple[Tally, str]:
 
 def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) -> RunConfig:
     output_root = files.join(request.out, "experiments")
-    earlier = [name for name in files.list_folders(output_root) if name.endswith(f"_{EXP_NAME}")]
+    exp_name = f"{EXP_PREFIX}_{request.model_name}"
+    earlier = [name for name in files.list_folders(output_root) if name.endswith(f"_{exp_name}")]
     settings = {
         "model_name": request.model_name,
-        "exp_name": EXP_NAME,
+        "exp_name": exp_name,
         "resume_exp_dir": files.absolute(files.join(output_root, earlier[-1])) if earlier else None,
         "output_root": output_root,
         "num_workers": request.num_workers,

@@ -40,6 +40,7 @@ CLIPS_SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("source", pa.string()),
+        ("stamped_path", pa.string()),
         ("source_size", pa.int64()),
         ("source_mtime_ns", pa.int64()),
         ("first_tick", pa.int16()),
@@ -168,10 +169,10 @@ class ResultsFolder:
         stamps: dict[str, tuple[int, int]] = {}
         keep = []
         columns = (
-            clips.column(c).to_pylist() for c in ("clip_id", "outcome", "source", "source_size", "source_mtime_ns")
+            clips.column(c).to_pylist()
+            for c in ("clip_id", "outcome", "stamped_path", "source_size", "source_mtime_ns")
         )
-        for clip_id, outcome, source, size, mtime_ns in zip(*columns, strict=True):
-            path = source.split("!", 1)[0]
+        for clip_id, outcome, path, size, mtime_ns in zip(*columns, strict=True):
             if path not in stamps:
                 stamp = files.stamp_or_none(path)
                 stamps[path] = (stamp.size, stamp.mtime_ns) if stamp else (-1, -1)

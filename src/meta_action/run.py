@@ -90,7 +90,8 @@ class _GroupLabeller:
             outcome, reason = FAILED, DISK_FULL if files.is_disk_full(error) else "unwritable"
             detail = f"{self.folder.save_dir}: writing failed ({error.strerror or error})."
         kept = selected.spans if outcome == DONE else ()
-        stamp = files.stamp_or_none(self.loader.dataset.stamped_paths(clip.source)[0])
+        stamped_path = self.loader.dataset.stamped_paths(clip.source)[0]
+        stamp = files.stamp_or_none(stamped_path)
         motion = clip.result if isinstance(clip.result, EgoMotion) else None
         return {
             "clip_id": clip.clip_id,
@@ -98,6 +99,7 @@ class _GroupLabeller:
             "reason": reason,
             "detail": detail,
             "source": str(clip.source),
+            "stamped_path": stamped_path,
             "source_size": stamp.size if stamp else -1,
             "source_mtime_ns": stamp.mtime_ns if stamp else -1,
             "first_tick": motion.first_tick if motion else None,
@@ -136,7 +138,7 @@ def label_dataset(request: LabelRequest) -> tuple[Tally, list[str]]:
         try:
             _work_through(labeller, groups, request.num_workers, journal, tally)
         finally:
-            folder.settle(journal)
+            folder.settle(journal)  # where this fails too, the journal keeps what is finished
         _count_unknown(wanted, folder.shard, tally, request)
         _summarise(request, folder, tally, notices)
     return tally, notices

@@ -1,75 +1,118 @@
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batch_runs.journal import Journal
 
-SCHEMA = pa.schema([("clip_id", pa.string()), ("frame", pa.int64()), ("note", pa.string())])
+SCHEMA = pa.schema([("key", pa.string()), ("value", pa.int64())])
 
 
-def journal(folder) -> Journal:
-    return Journal(str(folder), SCHEMA, ["clip_id", "frame"])
+def batch(**rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{"key": key, "value": value} for key, value in rows.items()], SCHEMA)
 
 
-def rows(*keys: tuple[str, int], note: str = "") -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([{"clip_id": c, "frame": f, "note": note} for c, f in keys], SCHEMA)
-
-
-def keys(table: pa.Table) -> list[tuple[str, int]]:
-    return [(row["clip_id"], row["frame"]) for row in table.to_pylist()]
-
-
-def test_rows_come_back_in_the_order_they_were_added(tmp_path):
-    own = journal(tmp_path)
-    own.append(rows(("b", 1), ("a", 2)))
-    own.append(rows(("a", 1)))
-    assert keys(own.read()) == [("b", 1), ("a", 2), ("a", 1)]
-
-
-def test_the_last_row_of_a_key_counts(tmp_path):
-    own = journal(tmp_path)
-    own.append(rows(("a", 1), ("b", 1), note="old"))
-    own.append(rows(("a", 1), note="new"))
-    assert [row["note"] for row in own.read().to_pylist()] == ["old", "new"]
-
-
-@pytest.mark.parametrize("lost", [1, 30, 200, 10_000])
-def test_a_torn_end_costs_only_the_rows_it_tears(tmp_path, lost):
-    own = journal(tmp_path)
-    for i in range(5):
-        own.append(rows((f"clip{i}", i)))
+@pytest.fixture
+def journal(tmp_path):
+    own = Journal(str(tmp_path), SCHEMA, ["key"])
+    yield own
     own.close()
-    (path,) = tmp_path.iterdir()
-    content = path.read_bytes()[:-8]  # the end mark, which a killed run cannot write
-    path.write_bytes(content[: max(0, len(content) - lost)])
-    found = keys(journal(tmp_path).read())
-    assert found == [(f"clip{i}", i) for i in range(len(found))]
-    assert len(found) == (4 if lost < 100 else len(found))
-    assert len(found) < 5
 
 
-def test_rows_are_with_the_operating_system_once_they_are_added(tmp_path):
-    own = journal(tmp_path)
-    own.append(rows(("a", 1)))
-    assert keys(journal(tmp_path).read()) == [("a", 1)]  # read by another process while this one is alive
+def rows(journal: Journal) -> dict[str, int]:
+    table = journal.read()
+    return dict(zip(*table.to_pydict().values(), strict=True))
 
 
-def test_a_new_process_goes_on_in_a_new_part(tmp_path):
-    first = journal(tmp_path)
-    first.append(rows(("a", 1)))
-    for i in range(12):
-        following = journal(tmp_path)
-        following.append(rows(("b", i)))
-        following.close()
-    assert keys(journal(tmp_path).read()) == [("a", 1), *(("b", i) for i in range(12))]
+def parts(folder) -> list:
+    return sorted(folder.glob("*.arrows"))
 
 
-def test_a_cleared_journal_is_empty_and_can_be_added_to(tmp_path):
-    own = journal(tmp_path)
-    assert own.is_empty()
-    own.append(rows(("a", 1)))
-    assert not own.is_empty()
-    own.clear()
-    assert own.is_empty()
-    assert own.read().num_rows == 0
-    own.append(rows(("b", 1)))
-    assert keys(own.read()) == [("b", 1)]
+def test_rows_are_read_in_the_order_they_were_added(journal):
+    journal.append(batch(b=1))
+    journal.append(batch(a=2, c=3))
+    assert list(rows(journal).items()) == [("b", 1), ("a", 2), ("c", 3)]
+
+
+def test_the_last_row_of_a_key_counts(journal):
+    journal.append(batch(a=1, b=2))
+    journal.append(batch(a=3))
+    assert rows(journal) == {"b": 2, "a": 3}
+
+
+def test_an_empty_journal_has_no_rows(journal):
+    assert journal.is_empty()
+    assert journal.read().schema == SCHEMA
+
+
+def test_rows_are_on_disk_before_the_journal_is_closed(journal, tmp_path):
+    journal.append(batch(a=1))
+    journal.append(batch(b=2))
+    assert rows(Journal(str(tmp_path), SCHEMA, ["key"])) == {"a": 1, "b": 2}
+
+
+def test_another_process_s_rows_come_after_and_replace(tmp_path):
+    for value in (1, 2):
+        own = Journal(str(tmp_path), SCHEMA, ["key"])
+        own.append(batch(a=value))
+        own.close()
+    assert len(parts(tmp_path)) == 2
+    assert rows(own) == {"a": 2}
+
+
+def test_the_tenth_part_comes_after_the_ninth(tmp_path):
+    for value in range(11):
+        own = Journal(str(tmp_path), SCHEMA, ["key"])
+        own.append(batch(a=value))
+        own.close()
+    assert rows(own) == {"a": 10}
+
+
+def test_appending_goes_on_after_reading(journal):
+    journal.append(batch(a=1))
+    assert rows(journal) == {"a": 1}
+    journal.append(batch(b=2))
+    assert rows(journal) == {"a": 1, "b": 2}
+
+
+def test_a_cleared_journal_is_empty_and_can_be_used_again(journal):
+    journal.append(batch(a=1))
+    journal.clear()
+    assert journal.is_empty()
+    journal.append(batch(b=2))
+    assert rows(journal) == {"b": 2}
+
+
+@given(st.data())
+def test_wherever_the_file_is_torn_the_whole_batches_before_are_read(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("torn")
+    own = Journal(str(folder), SCHEMA, ["key"])
+    ends = []
+    for number in range(4):
+        own.append(batch(**{f"k{number}": number}))
+        ends.append(parts(folder)[0].stat().st_size)
+    own.close()
+    (part,) = parts(folder)
+    content = part.read_bytes()
+    cut = data.draw(st.integers(0, len(content)))
+    part.write_bytes(content[:cut])
+    assert len(rows(own)) >= sum(end <= cut for end in ends)
+    assert list(rows(own).values()) == list(range(len(rows(own))))
+
+
+@pytest.mark.parametrize("content", [b"", b"not arrow", b"\xff" * 64, b"\0" * 64])
+def test_a_part_that_is_no_stream_is_left_out(journal, tmp_path, content):
+    journal.append(batch(a=1))
+    journal.close()
+    (tmp_path / "2.arrows").write_bytes(content)
+    assert rows(journal) == {"a": 1}
+
+
+def test_a_torn_part_is_not_appended_to(journal, tmp_path):
+    journal.append(batch(a=1))
+    journal.close()
+    (part,) = parts(tmp_path)
+    part.write_bytes(part.read_bytes()[:-20])
+    other = Journal(str(tmp_path), SCHEMA, ["key"])
+    other.append(batch(b=2))
+    assert rows(other)["b"] == 2

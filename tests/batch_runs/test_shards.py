@@ -32,7 +32,7 @@ def test_shards_are_read_from_the_command_line(text, shard):
 
 @pytest.mark.parametrize("text", ["", "1", "5/4", "-1/4", "1/0", "0/0", "a/b", "1/4/2", "1.5/4"])
 def test_anything_else_is_refused_with_an_example(text):
-    with pytest.raises(DatasetError, match="expected i/n .* for example 0/4"):
+    with pytest.raises(DatasetError, match=r"expected i/n .* for example 0/4"):
         parse_shard(text)
 
 

@@ -11,7 +11,9 @@ from builders.driving import Drive
 def csv_text(columns: Mapping[str, np.ndarray]) -> str:
     """Return columns as CSV text, floats in full precision."""
     lines = [",".join(columns)]
-    lines += [",".join(repr(value) for value in row) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+    lines += [
+        ",".join(repr(value) for value in row) for row in zip(*(c.tolist() for c in columns.values()), strict=True)
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -160,7 +160,7 @@ def test_just_below_a_hundred_metres_per_second_is_a_car_and_above_is_none():
 def test_a_jump_of_the_position_is_an_absurd_speed():
     d = drive()
     d.x[100:] += 50.0
-    with pytest.raises(ClipRejectedError, match="positions at 9.9 s") as caught:
+    with pytest.raises(ClipRejectedError, match=r"positions at 9\.9 s") as caught:
         resample(samples_of(d))
     assert caught.value.reason == "absurd_speed"
 

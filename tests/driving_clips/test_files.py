@@ -11,10 +11,14 @@ from driving_clips import files
 from driving_clips.errors import ClipFailedError, DatasetError
 
 
+def names_in(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
     files.write_atomic(str(tmp_path / "a.txt"), "häuser\n")
     assert (tmp_path / "a.txt").read_text() == "häuser\n"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names_in(tmp_path) == ["a.txt"]
 
 
 def test_a_write_that_fails_keeps_the_old_content_and_leaves_no_temporary_file(tmp_path, monkeypatch):
@@ -30,7 +34,7 @@ def test_a_write_that_fails_keeps_the_old_content_and_leaves_no_temporary_file(t
     monkeypatch.undo()
     assert files.is_disk_full(caught.value)
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names_in(tmp_path) == ["a.txt"]
 
 
 def test_a_write_in_pieces_is_completed(tmp_path, monkeypatch):
@@ -49,7 +53,7 @@ def test_a_relative_path_without_folder_can_be_written(tmp_path, monkeypatch):
 def test_the_longest_legal_clip_id_can_be_written_on_a_host_with_a_long_name(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_HOST", "h" * 63)  # a Kubernetes pod's name may be as long
     files.write_atomic(str(tmp_path / f"{'c' * 200}.json"), "[]")
-    assert os.listdir(tmp_path) == [f"{'c' * 200}.json"]
+    assert names_in(tmp_path) == [f"{'c' * 200}.json"]
 
 
 def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
@@ -61,7 +65,16 @@ def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
     for path in (gone, own, elsewhere):
         path.write_text("")
     assert files.remove_leftovers(str(tmp_path)) == 1
-    assert sorted(os.listdir(tmp_path)) == sorted([own.name, elsewhere.name])
+    assert names_in(tmp_path) == sorted([own.name, elsewhere.name])
+
+
+def test_a_dead_process_that_nobody_has_reaped_yet_counts_as_dead(tmp_path):
+    """Workers of a killed run become children of process 1, which in containers may reap them late or never."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    (tmp_path / f".a.txt.{files._HOST}-{dead.pid}.tmp").write_text("")
+    assert files.remove_leftovers(str(tmp_path)) == 1
+    dead.wait()
 
 
 def test_files_are_found_in_folders_sorted_and_hidden_ones_are_not(tmp_path):
@@ -73,10 +86,9 @@ def test_files_are_found_in_folders_sorted_and_hidden_ones_are_not(tmp_path):
 
 def test_a_second_run_in_one_folder_is_refused(tmp_path):
     path = str(tmp_path / "lock")
-    with files.exclusive(path):
-        with pytest.raises(DatasetError, match="another run is writing here"), files.exclusive(path):
-            pass
-    with files.exclusive(path):
+    with files.exclusive(path), pytest.raises(DatasetError, match="another run"), files.exclusive(path):
+        pass
+    with files.exclusive(path):  # free again
         pass
 
 

@@ -51,7 +51,9 @@ def test_without_a_reference_time_the_row_s_own_time_is_used(turning):
 
 
 def test_boxes_outside_the_ego_motion_and_broken_ones_are_left_out(turning):
-    columns = obstacle_columns([-50_000, 0, 100_000, 30_000_000], [[10, 0, 0], [10, 0, 0], [np.nan, 0, 0], [1, 0, 0]], [0] * 4)
+    columns = obstacle_columns(
+        [-50_000, 0, 100_000, 30_000_000], [[10, 0, 0], [10, 0, 0], [np.nan, 0, 0], [1, 0, 0]], [0] * 4
+    )
     assert boxes(columns, turning).t_us.tolist() == [0]
 
 

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,8 @@ def test_a_short_segment_alone_stays():
 
 
 @pytest.mark.parametrize(
-    ("axis", "name", "ticks"), [(LONGITUDINAL, "stop", 8), (LONGITUDINAL, "maintain_speed", 12), (LATERAL, "steer_left", 10)]
+    ("axis", "name", "ticks"),
+    [(LONGITUDINAL, "stop", 8), (LONGITUDINAL, "maintain_speed", 12), (LATERAL, "steer_left", 10)],
 )
 def test_the_shortest_durations_of_each_axis(axis, name, ticks):
     other = "reverse" if axis == LONGITUDINAL else "go_straight"
@@ -74,7 +76,7 @@ def test_nothing_is_lost_overlaps_or_stays_short(parts):
     total = sum(ticks for ticks, _ in parts) * SEC
     assert result[0][0] == pytest.approx(0.0, abs=1e-9)
     assert sum(duration for _, duration, _ in result) == pytest.approx(total)
-    for (start, duration, name), (following, _, other) in zip(result, result[1:], strict=False):
+    for (start, duration, name), (following, _, other) in pairwise(result):
         assert start + duration == pytest.approx(following)
         assert name != other
     if len(result) > 1:

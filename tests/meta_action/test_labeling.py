@@ -1,5 +1,6 @@
 import json
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_spans_of_an_axis_are_half_open_in_order_and_inside_the_clip(seed):
     for axis in ("longitudinal", "lateral"):
         own = [span for span in label(d) if span.axis == axis]
         assert all(0 <= span.start < span.end <= len(d) - 1 for span in own)
-        for a, b in zip(own, own[1:], strict=False):
+        for a, b in pairwise(own):
             assert a.start < b.start
             assert a.end < b.end
             assert a.end - b.start <= 1
@@ -103,7 +104,7 @@ def test_the_longitudinal_axis_has_no_gap_beyond_rounding(seed):
     d = random_drive(seed)
     own = [span for span in label(d) if span.axis == "longitudinal"]
     assert (own[0].start, own[-1].end) == (0, len(d) - 1)
-    assert all(abs(a.end - b.start) <= 1 and a.name != b.name for a, b in zip(own, own[1:], strict=False))
+    assert all(abs(a.end - b.start) <= 1 and a.name != b.name for a, b in pairwise(own))
 
 
 @given(seeds)

@@ -72,7 +72,9 @@ def test_a_missing_folder_and_an_empty_one_say_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"nonsense\n", b"\xff\xfe", b"  Stop - Agent:<ego>, Start:0, End:99999\n"], ids=["line", "bytes", "tick"]
+    "content",
+    [b"nonsense\n", b"\xff\xfe", b"  Stop - Agent:<ego>, Start:0, End:99999\n"],
+    ids=["line", "bytes", "tick"],
 )
 def test_a_file_that_is_no_text_of_spans_is_named(tmp_path, content):
     (tmp_path / "bad.txt").write_bytes(content)

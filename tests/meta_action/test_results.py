@@ -18,6 +18,7 @@ def row(clip_id: str, *spans: Span, outcome: str = "done") -> dict:
         "reason": "labelled",
         "detail": "",
         "source": f"/data/{clip_id}.csv",
+        "stamped_path": f"/data/{clip_id}.csv",
         "source_size": 1,
         "source_mtime_ns": 2,
         "first_tick": 0,

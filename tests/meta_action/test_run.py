@@ -14,7 +14,6 @@ from builders.golden import GOLDEN, PAI_TEXTS, TRAJECTORY_TEXTS, texts, trajecto
 from builders.pai import ego_parquet, write_chunk
 from builders.table import write_csv, write_trajectory
 from driving_clips.datasets.table import TableDataset
-from meta_action.names import BY_FILE_NAME
 from meta_action.timeline import from_text
 
 CLIPS = 8
@@ -90,14 +89,11 @@ def test_the_table_says_the_same_as_the_texts(data, tmp_path):
         ("end_tick", pa.int16()),
     ]
     expected = [
-        (clip_id, BY_FILE_NAME_AXIS[span.name], span.name, span.start, span.end)
+        (clip_id, span.axis, span.name, span.start, span.end)
         for clip_id, text in sorted(texts(tmp_path / "final_outputs").items(), key=lambda item: f"{item[0]}.txt")
         for span in from_text(clip_id, text).spans
     ]
     assert [tuple(row.values()) for row in table.to_pylist()] == expected
-
-
-BY_FILE_NAME_AXIS = {action.name: action.axis for action in BY_FILE_NAME.values()}
 
 
 def test_the_summary_counts_every_clip_once(data, tmp_path):
@@ -262,7 +258,7 @@ def test_a_list_may_name_one_clip_of_a_long_recording(tmp_path):
     assert list(texts(tmp_path / "out" / "final_outputs")) == ["long-drive-20"]
 
 
-def test_only_the_listed_clips_of_an_archive_are_read(tmp_path, monkeypatch):
+def test_a_list_may_name_clips_of_an_archive(tmp_path):
     write_chunk(tmp_path / "data", {uuid_like(i): ego_parquet(lively_drive(i)) for i in range(5)})
     (tmp_path / "list.txt").write_text(uuid_like(3))
     autolabel(tmp_path / "data", tmp_path / "out", "--scene_list", tmp_path / "list.txt", dataset="pai")

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from batch_runs.outcomes import DONE, FAILED, REJECTED
 from coc_labeling.errors import RecordError
+from coc_labeling.records import from_yaml
 from coc_labeling.report.runs import LabelRun, MetaActionRun
 from coc_labeling.report.tables import dig
-from coc_labeling.records import from_yaml
 from coc_labeling.results import ABSTENTION, LABEL
 from driving_clips import files
 
@@ -95,7 +95,9 @@ def _from_table(table: pa.Table, where: str) -> dict[tuple[str, str], Problem]:
         outcome, reason = str(row["outcome"]), str(row["reason"])
         same = pc.and_(pc.equal(bad.column("outcome"), outcome), pc.equal(bad.column("reason"), reason))
         first = bad.filter(same).slice(0, EXAMPLES)
-        examples = dict(zip(first.column("clip_id").to_pylist(), map(_short, first.column("detail").to_pylist()), strict=True))
+        examples = dict(
+            zip(first.column("clip_id").to_pylist(), map(_short, first.column("detail").to_pylist()), strict=True)
+        )
         problems[outcome, reason] = Problem(outcome, reason, row["count_all"], examples, where)
     return problems
 

@@ -96,7 +96,9 @@ def find_runs(run_dirs: Sequence[str]) -> list[Run]:
 
 def _open(path: str, name: str, known: dict[str, MetaActionRun]) -> Run:
     if not files.is_dir(path):
-        raise CocLabelingError(f"{path}: no such folder. Expected an experiment folder of Step 3 or a save_dir of Step 1.")
+        raise CocLabelingError(
+            f"{path}: no such folder. Expected an experiment folder of Step 3 or a save_dir of Step 1."
+        )
     if _is_labelling(path):
         return _open_labelling(path, name, known)
     if find_parts(path, TABLE) or find_parts(path, CLIPS) or find_parts(path, SUMMARY):

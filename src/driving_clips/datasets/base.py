@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -72,6 +72,13 @@ class VideoLocation:
     path: str
     member: str = ""
     timestamps: str | None = None
+
+
+def find_sidecar(video: str, is_there: Callable[[str], bool]) -> str | None:
+    """Return the name of a video's frame timestamps, of those that are in use, or None where there is none."""
+    stem = video.removesuffix(".mp4")
+    names = (f"{base}.timestamps{ending}" for base in (stem, video) for ending in (".parquet", ""))
+    return next((name for name in names if is_there(name)), None)
 
 
 class Dataset(ABC):

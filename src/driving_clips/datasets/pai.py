@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from driving_clips import files
 from driving_clips.datasets import columns
-from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect
+from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect, find_sidecar
 from driving_clips.datasets.loose import bucket
 from driving_clips.ego_motion import EgoSamples
 from driving_clips.errors import ClipError, DatasetError
@@ -126,16 +126,15 @@ class PaiDataset(Dataset):
         zipped: dict[str, VideoLocation] = {}
         for path in files.walk_files(files.join(self.data_dir, "camera", camera), (".zip", suffix)):
             if path.endswith(suffix):
-                sidecar = f"{path.removesuffix('.mp4')}.timestamps.parquet"
                 clip_id = files.base_name(path).removesuffix(suffix)
-                unpacked[clip_id] = VideoLocation(camera, path, "", sidecar if files.exists(sidecar) else None)
+                unpacked[clip_id] = VideoLocation(camera, path, "", find_sidecar(path, files.exists))
                 continue
             members = set(files.open_zip(path).namelist())
             for member in members:
                 if member.endswith(suffix):
-                    sidecar = f"{member.removesuffix('.mp4')}.timestamps.parquet"
                     clip_id = member.rsplit("/", 1)[-1].removesuffix(suffix)
-                    zipped[clip_id] = VideoLocation(camera, path, member, sidecar if sidecar in members else None)
+                    sidecar = find_sidecar(member, members.__contains__)
+                    zipped[clip_id] = VideoLocation(camera, path, member, sidecar)
         return zipped | unpacked
 
 

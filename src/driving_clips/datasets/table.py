@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from driving_clips import files
 from driving_clips.datasets import columns
-from driving_clips.datasets.base import CLIP_US, Dataset, Discovery, Source, VideoLocation, collect
+from driving_clips.datasets.base import CLIP_US, Dataset, Discovery, Source, VideoLocation, collect, find_sidecar
 from driving_clips.datasets.loose import bucket
 from driving_clips.datasets.pai import read_boxes
 from driving_clips.ego_motion import EgoSamples
@@ -65,8 +65,7 @@ class TableDataset(Dataset):
         path = files.join(self.data_dir, f"{clip_id}.{camera}.mp4")
         if not files.exists(path):
             return None
-        sidecar = files.join(self.data_dir, f"{clip_id}.{camera}.timestamps.parquet")
-        return VideoLocation(camera, path, "", sidecar if files.exists(sidecar) else None)
+        return VideoLocation(camera, path, "", find_sidecar(path, files.exists))
 
     def _read_own_clock(self, source: Source) -> EgoSamples:
         table = self._read_table(source)

@@ -66,7 +66,9 @@ def test_a_hole_costs_only_the_clips_it_lies_in():
 def test_one_wrong_timestamp_does_not_make_thousands_of_clips():
     d = drive(30.0)
     wrong = d.shifted(200_000_000_000).rows(slice(0, 1))
-    both = EgoSamples(*(np.concatenate([getattr(samples_of(a), n) for a in (d, wrong)]) for n in ("t_us", "xyz", "quat")), None)
+    both = EgoSamples(
+        *(np.concatenate([getattr(samples_of(a), n) for a in (d, wrong)]) for n in ("t_us", "xyz", "quat")), None
+    )
     assert len(cut("r", both)) < 10
 
 

@@ -167,3 +167,15 @@ def test_an_array_of_another_width_is_a_wrong_schema_and_not_a_crash(copy, shape
     dataset, source = only_source(copy)
     with pytest.raises(ClipFailedError, match=f"frame_{shape}"):
         dataset.read_ego(source)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.parametrize("frame", [0, 100])
+def test_a_frame_without_a_time_costs_only_itself(copy, frame):
+    def change(array):
+        array[frame] = np.nan
+        return array
+
+    spoil(copy, "global_pose/frame_times", change)
+    dataset, source = only_source(copy)
+    assert [len(resample(samples)) for _, samples in dataset.clips_of(source)[:2]] == [201, 201]

@@ -102,7 +102,9 @@ def test_clip_ids_may_have_dots(tmp_path):
 
 def test_offline_ego_motion_is_used_where_there_is_no_other(tmp_path):
     write_chunk(tmp_path, {A: ego_parquet(rig_drive())})
-    write_chunk(tmp_path, {A: offline_parquet(drive(speed=1.0)), B: offline_parquet(drive())}, feature="egomotion.offline")
+    write_chunk(
+        tmp_path, {A: offline_parquet(drive(speed=1.0)), B: offline_parquet(drive())}, feature="egomotion.offline"
+    )
     assert read(tmp_path, A).velocity is not None
     assert read(tmp_path, B).velocity is None
 

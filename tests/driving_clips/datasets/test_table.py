@@ -133,6 +133,13 @@ def test_a_csv_that_is_none_is_named(tmp_path, content):
     assert "a.csv" in str(failure(tmp_path))
 
 
+def test_a_column_that_stands_there_twice_is_named_and_not_a_crash(tmp_path):
+    (tmp_path / "a.csv").write_text("timestamp_us,x,x,y,yaw\n0,0,0,0,0\n100000,1,1,0,0\n")
+    error = failure(tmp_path)
+    assert error.reason == "wrong_schema"
+    assert "a.csv" in str(error)
+
+
 def test_a_csv_with_a_header_only_has_nothing_to_label(tmp_path):
     (tmp_path / "a.csv").write_text("timestamp_us,x,y,yaw\n")
     dataset, source = only_source(tmp_path)

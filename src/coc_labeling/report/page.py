@@ -1,0 +1,54 @@
+"""The page: templates filled with what ``sections`` gathered. Everything that is shown is escaped."""
+
+from collections.abc import Callable
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from coc_labeling.report.palette import action_colour, side_colour
+from coc_labeling.report.sections import Report
+
+# No request leaves the page and no script runs in it, whatever a label's text says.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def render(report: Report) -> str:
+    """Return the page as HTML."""
+    return _environment().get_template("page.html").render(report=report, policy=POLICY)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("coc_labeling.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "count": lambda number: f"{number:,}",
+        "percent": percent,
+        "words": lambda name: str(name).replace("_", " "),
+        "cause": lambda cause: str(cause).replace("_", " ").replace(":", " · "),
+        "rate": lambda rate: "–" if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}",
+        "colour": action_colour,
+        "side_colour": side_colour,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def percent(share: float | None) -> str:
+    """Return a share (0 to 1) as text, small ones with a digit more.
+
+    Example:
+        >>> percent(0.5), percent(0.004), percent(None)
+        ('50 %', '0.4 %', '–')
+    """
+    if share is None:
+        return "–"
+    value = share * 100
+    if 0 < value < 0.05:
+        return "< 0.1 %"
+    return f"{value:.1f} %" if value < 9.95 and value != int(value) else f"{value:.0f} %"

@@ -1,0 +1,138 @@
+"""The report's content before it is a page: what each section shows. Later steps add theirs to ``SECTIONS``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+
+from coc_labeling.report.clips import ClipView, load_clips
+from coc_labeling.report.label_statistics import label_statistics
+from coc_labeling.report.overview import Overview, overview
+from coc_labeling.report.path_figure import path_figure
+from coc_labeling.report.runs import Run
+from coc_labeling.report.sample import choose
+from coc_labeling.report.span_statistics import span_statistics
+from coc_labeling.report.timeline_figure import timeline_figure
+
+
+@dataclass(frozen=True)
+class Material:
+    """What sections are made from."""
+
+    runs: Sequence[Run]
+    overview: Overview
+    sample: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page: ``template`` shows ``data``."""
+
+    key: str
+    title: str
+    template: str
+    data: Any
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a page shows."""
+
+    title: str
+    made: str
+    version: str
+    overview: Overview
+    notices: list[str]
+    sections: list[Section]
+
+
+@dataclass(frozen=True)
+class ClipCard:
+    """A sampled clip with its figures as data URIs, and the filters (numbers) that show it."""
+
+    view: ClipView
+    timeline: str
+    path: str | None
+    filters: list[int]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The sampled clips; ``filters`` are the names that they can be filtered by, with the clips of each."""
+
+    cards: list[ClipCard]
+    filters: list[tuple[str, int]]
+
+
+def gather(runs: Sequence[Run], sample: int) -> Report:
+    """Collect everything that the page shows."""
+    numbers = overview(runs)
+    material = Material(runs, numbers, sample)
+    return Report(
+        title=" and ".join(run.title for run in runs) if len(runs) < 3 else f"{len(runs)} runs",
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        version=version("coc-toolkit"),
+        overview=numbers,
+        notices=list(dict.fromkeys(notice for run in runs for notice in run.notices)),
+        sections=[section for make in SECTIONS if (section := make(material)) is not None],
+    )
+
+
+def problems_section(material: Material) -> Section:
+    """Rejected and failed clips and windows, of each run."""
+    rows = []
+    for row in material.overview.rows:
+        steps = (("clips", row.numbers.clips if row.counts_clips else None), ("keyframes", row.numbers.windows))
+        rows += [(row.run, unit, problem) for unit, outcomes in steps if outcomes for problem in outcomes.problems]
+    rows.sort(key=lambda r: r[2].outcome)
+    return Section("problems", "Problems", "problems.html", rows)
+
+
+def meta_actions_section(material: Material) -> Section | None:
+    """How often, how long, and in what share of the time each meta-action holds."""
+    steps = {run.meta_actions.path: run.meta_actions for run in material.runs if run.meta_actions}
+    statistics = span_statistics(list(steps.values()))
+    return Section("meta-actions", "Meta-actions", "meta_actions.html", statistics) if statistics else None
+
+
+def decisions_section(material: Material) -> Section | None:
+    """Decisions, causes and sentences of the labels."""
+    tables = [run.labelling.labels.table for run in material.runs if run.labelling]
+    statistics = label_statistics(pa.concat_tables(tables)) if tables else None
+    return Section("decisions", "Decisions", "decisions.html", statistics) if statistics else None
+
+
+def clips_section(material: Material) -> Section | None:
+    """Some clips with figures and label texts."""
+    views = load_clips(material.runs, choose(material.runs, material.sample))
+    if not views:
+        return None
+    names: dict[str, int] = {}
+    cards = []
+    for view in views:
+        filters = sorted({names.setdefault(name, len(names)) for name in _filter_names(view)})
+        cards.append(ClipCard(view, timeline_figure(view), path_figure(view), filters))
+    counts = [(name, sum(number in card.filters for card in cards)) for name, number in names.items()]
+    return Section("clips", "Sample clips", "clips.html", Samples(cards, counts))
+
+
+def _filter_names(view: ClipView) -> list[str]:
+    """Return what a clip can be filtered by: its decisions, and whether a label is missing."""
+    names = []
+    for keyframe in view.keyframes:
+        row = keyframe.row
+        side = f" {row['direction']}" if row["direction"] else ""
+        names += [row["longitudinal"], f"{row['lateral']}{side}" if row["lateral"] else None]
+        names.append("abstention" if keyframe.is_abstention else None)
+    return [name for name in names if name]
+
+
+SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
+    problems_section,
+    meta_actions_section,
+    decisions_section,
+    clips_section,
+)

@@ -1,0 +1,161 @@
+"""Label records: one that is written out, and any that the schema allows."""
+
+from hypothesis import strategies as st
+
+from coc_labeling.schema import (
+    NEED_DIRECTION,
+    NO_DIRECTION,
+    UNOBSERVED,
+    Abstention,
+    Category,
+    CoCLabel,
+    Component,
+    Lateral,
+    LateralDecision,
+    Longitudinal,
+    LongitudinalDecision,
+    MetaActionSpan,
+    PromptMessage,
+    Provenance,
+    Record,
+    Relation,
+    Side,
+    Usage,
+    WindowInfo,
+    is_empty_answer,
+    released_content,
+)
+
+HOSTILE = [
+    "a: b",
+    "# no comment",
+    "yes",
+    "~",
+    "0x1F",
+    "1e3",
+    "2026-11-21",
+    "'single' and \"double\"",
+    "- not a list",
+    "{not: a map}",
+    "[1, 2]",
+    "& anchor *alias !tag",
+    "!!python/object/apply:os.system ['true']",
+    "two\nlines",
+    "two\r\nlines\n",
+    "  spaces around  ",
+    "tab\tand bell\a and zero\0",
+    "%TAG",
+    "---",
+    "| block",
+    "back\\slash",
+    "Füßgänger quert, 歩行者, пешеход, مشاة",
+    "emoji 🚗💨 and family 👨‍👩‍👧",
+    "next\x85line \u2028 and \u2029",
+    "\ufeffbyte order mark",
+    "long " * 60 + "line",
+    "<script>alert(1)</script>",
+    "null and void",
+]
+
+texts = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
+words = texts.filter(lambda text: bool(text.strip()))
+sentences = texts.filter(lambda text: not is_empty_answer(text))
+
+
+@st.composite
+def labels(draw) -> CoCLabel:
+    """Any valid label or abstention."""
+    if draw(st.booleans()) and draw(st.booleans()):
+        return CoCLabel(abstention=Abstention(reason=draw(st.sampled_from(["no_decision", "x1"])), detail=draw(words)))
+    components = tuple(draw(_component(number)) for number in range(1, draw(st.integers(0, 4)) + 1))
+    causes = _causes([component.id for component in components])
+    longitudinal = st.builds(Longitudinal, decision=st.sampled_from(LongitudinalDecision), cause_ids=causes)
+    return CoCLabel(
+        longitudinal=draw(st.none() | longitudinal),
+        lateral=draw(st.none() | _lateral(causes)),
+        components=components,
+        trace=draw(st.none() | texts),
+        effect_on_ego_behavior=draw(sentences),
+    )
+
+
+def _component(number: int) -> st.SearchStrategy[Component]:
+    return st.builds(
+        Component,
+        id=st.just(f"c{number}"),
+        category=st.sampled_from(Category),
+        relation=st.none() | st.sampled_from(Relation),
+        side=st.none() | st.sampled_from(Side),
+        description=words,
+        track_id=st.none() | texts,
+    )
+
+
+def _causes(ids: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    unobserved = st.just((UNOBSERVED,))
+    return unobserved | st.lists(st.sampled_from(ids), min_size=1, unique=True).map(tuple) if ids else unobserved
+
+
+@st.composite
+def _lateral(draw, causes) -> Lateral:
+    decision = draw(st.sampled_from(LateralDecision))
+    side = st.sampled_from(Side)
+    direction = side if decision in NEED_DIRECTION else st.none() if decision in NO_DIRECTION else st.none() | side
+    return Lateral(decision=decision, direction=draw(direction), cause_ids=draw(causes))
+
+
+@st.composite
+def records(draw) -> Record:
+    """Any valid record."""
+    label = draw(labels())
+    t_us = draw(st.integers(0, 20_000_000))
+    return Record(
+        clip_id=draw(st.sampled_from(["clip-20", "null", "1e3", "123", "a.b_c"])),
+        event_start_frame=t_us // 100_000,
+        event_start_timestamp=t_us,
+        final_content=released_content(label),
+        label=label,
+        prompt=tuple(draw(st.lists(st.builds(PromptMessage, role=words, m_type=words, content=texts), max_size=2))),
+    )
+
+
+def full_record() -> Record:
+    """Return the record that ``tests/data/records/v1.yaml`` holds."""
+    label = CoCLabel(
+        longitudinal=Longitudinal(decision="follow_lead", cause_ids=("c1", "c2")),
+        lateral=Lateral(decision="nudge_in_lane", direction="left", cause_ids=("unobserved",)),
+        components=(
+            Component(
+                id="c1",
+                category="critical_object",
+                relation="lead",
+                description="stopped lead vehicle 12 m ahead",
+                track_id="41",
+            ),
+            Component(id="c2", category="lane", side="right", description="right curve, radius 80 m"),
+        ),
+        trace="Ego drives 8.0 m/s. Observed: a lead vehicle.",
+        effect_on_ego_behavior="Decelerate: the lead vehicle, 12 m ahead, stands.",
+    )
+    return Record(
+        clip_id="b6700354-ab89-45ec-8b47-7d6dbfe16b1a",
+        event_start_frame=126,
+        event_start_timestamp=12_600_000,
+        final_content=released_content(label),
+        label=label,
+        meta_actions=(MetaActionSpan(axis="longitudinal", name="gentle_deceleration", start_tick=126, end_tick=160),),
+        window=WindowInfo(history_sec=2.0, future_sec=6.0, missing_future_sec=0.5),
+        provenance=Provenance(
+            agent="VLMCoCAgent",
+            model="some-model",
+            model_revision="abc123",
+            prompt_version="single_pass_1",
+            prompt_hash="0f",
+            request_hash="1e",
+            sampling={"temperature": 0.0, "seed": 42},
+            code_version="0.1.0",
+            dataset="pai",
+        ),
+        usage=Usage(prompt_tokens=900, response_tokens=31),
+        prompt=(PromptMessage(role="user", m_type="text", content="What does ego do?"),),
+    )

@@ -1,0 +1,188 @@
+import pytest
+import yaml
+from hypothesis import given
+
+from builders.golden import TESTS
+from builders.records import HOSTILE, full_record, records
+from coc_labeling.errors import RecordError
+from coc_labeling.records import UPGRADES, from_yaml, to_yaml, upgrade
+from coc_labeling.schema import SCHEMA_VERSION, CoCLabel, Record, abstain, released_content
+
+FOLDER = TESTS / "data" / "records"
+CLIP = "b6700354-ab89-45ec-8b47-7d6dbfe16b1a"
+
+
+def golden(name: str) -> str:
+    return (FOLDER / f"{name}.yaml").read_text()
+
+
+def record(label: CoCLabel) -> Record:
+    return Record(
+        clip_id="clip",
+        event_start_frame=0,
+        event_start_timestamp=0,
+        final_content=released_content(label),
+        label=label,
+    )
+
+
+@given(records())
+def test_what_is_written_is_read_back_equal(own):
+    assert from_yaml(to_yaml(own), "file", own.clip_id) == own
+
+
+@given(records())
+def test_what_is_written_is_read_back_equal_from_a_file_s_bytes(own):
+    text = to_yaml(own)
+    assert from_yaml(text.encode().decode("utf-8-sig"), "file") == own
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_that_looks_like_yaml_stays_text(text):
+    own = record(CoCLabel(trace=text, effect_on_ego_behavior=f"{text} Stop."))
+    assert from_yaml(to_yaml(own), "file").label == own.label
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_other_readers_of_yaml_see_the_same_sentence(text):
+    own = record(CoCLabel(effect_on_ego_behavior=f"{text} Stop."))
+    content = yaml.load(to_yaml(own), Loader=yaml.SafeLoader)
+    assert content["results"]["final_content"]["ego_behavior_schema"]["effect_on_ego_behavior"] == f"{text} Stop."
+
+
+def test_an_abstention_is_read_back():
+    own = record(abstain("no_frames", "no video: all of it"))
+    assert from_yaml(to_yaml(own), "file") == own
+
+
+def test_a_sentence_that_is_no_unicode_is_refused_before_it_is_written():
+    with pytest.raises(ValueError, match="unicode"):
+        CoCLabel(effect_on_ego_behavior="half a \ud83d pair")
+
+
+def test_today_s_version_is_written_to_the_byte():
+    assert to_yaml(full_record()) == golden("v1")
+
+
+def test_today_s_version_is_read():
+    assert from_yaml(golden("v1"), "v1.yaml", CLIP) == full_record()
+
+
+def test_the_released_nested_form_is_read():
+    own = from_yaml(golden("v0_nested"), "v0_nested.yaml", CLIP)
+    assert (own.schema_version, own.clip_id) == (1, CLIP)
+    assert (own.event_start_frame, own.event_start_timestamp) == (126, 12_600_000)
+    assert own.label == CoCLabel(effect_on_ego_behavior="Keep distance to the lead vehicle by decelerating.")
+    assert own.provenance.agent == "released"
+
+
+def test_the_released_flat_form_is_read_with_its_prompt_and_tokens():
+    own = from_yaml(golden("v0_flat"), "v0_flat.yaml", CLIP)
+    assert own.label.effect_on_ego_behavior == "Stop behind the lead vehicle."
+    assert own.provenance.prompt_version == "coc_autolabeling_release"
+    assert own.usage.model_dump() == {"prompt_tokens": 1, "response_tokens": 2, "reasoning_tokens": 3}
+    assert [(m.role, m.m_type) for m in own.prompt] == [("system", "text"), ("user", "video")]
+    assert own.prompt[1].content == "[front.mp4, index=318, ts=10600000]"
+
+
+@pytest.mark.parametrize("name", ["v0_nested", "v0_flat"])
+def test_an_upgraded_record_is_written_as_today_s(name):
+    own = from_yaml(golden(name), name, CLIP)
+    assert from_yaml(to_yaml(own), name) == own
+
+
+def test_every_version_has_a_golden_record():
+    there = {path.stem.split("_")[0] for path in FOLDER.glob("*.yaml")}
+    assert there == {f"v{version}" for version in range(SCHEMA_VERSION + 1)}
+
+
+def test_every_version_leads_to_today_s():
+    assert set(UPGRADES) == set(range(SCHEMA_VERSION))
+
+
+def test_upgrading_leaves_what_it_was_given_alone():
+    old = yaml.safe_load(golden("v0_nested"))["results"]
+    before = yaml.safe_dump(old)
+    upgrade(old, "file")
+    assert yaml.safe_dump(old) == before
+
+
+@pytest.mark.parametrize("sentence", ["null", '""', '"null"', '"N/A"', "[]", "{}", "7"])
+def test_a_released_record_that_says_nothing_is_an_abstention(sentence):
+    text = golden("v0_nested").replace('"Keep distance to the lead vehicle by decelerating."', sentence)
+    assert from_yaml(text, "file", CLIP).label.abstention.reason == "empty_answer"
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{}", "a text", "{ego_behavior_schema: null}"])
+def test_a_released_record_without_content_is_an_abstention(content):
+    text = f"results: {{event_start_frame: 1, event_start_timestamp: 100000, final_content: {content}}}"
+    assert from_yaml(text, "file", CLIP).label.abstention.reason == "empty_answer"
+
+
+def test_a_released_record_needs_its_clip_from_the_folder():
+    with pytest.raises(RecordError, match=r"v0_nested\.yaml: not a valid record: clip_id"):
+        from_yaml(golden("v0_nested"), "v0_nested.yaml")
+
+
+@pytest.mark.parametrize("version", ["2", "99", "-1", "'1'", "null", "[1]", "{a: 1}", "1.5"])
+def test_a_version_of_the_future_is_named(version):
+    text = golden("v1").replace("schema_version: 1", f"schema_version: {version}", 1)
+    with pytest.raises(RecordError, match=r"v1\.yaml: schema_version is .* reads 0 \(released tool\) to 1"):
+        from_yaml(text, "v1.yaml")
+
+
+def test_a_record_of_another_clip_is_refused():
+    with pytest.raises(RecordError, match="the file belongs to clip 'other'"):
+        from_yaml(golden("v1"), "v1.yaml", "other")
+
+
+def test_what_is_wrong_is_named_with_file_and_field():
+    text = golden("v1").replace("decision: follow_lead", "decision: fly")
+    with pytest.raises(RecordError, match=r"cot_1\.yaml: not a valid record: label\.longitudinal\.decision"):
+        from_yaml(text, "cot_1.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "just text",
+        "[1, 2]",
+        "7",
+        "null",
+        "results: [1]",
+        "results: null",
+        "results:\n  a: 'torn",
+        "a: b: c",
+        "\x00\x01\x02",
+        "\t- tab",
+        "{",
+        "&a [*a]",
+        "&a {results: *a}",
+        "? [a, b]\n: c",
+        "!!binary R0lGODlh",
+        "%YAML 9.9",
+        "results: {event_start_frame: .nan, event_start_timestamp: 1}",
+        "results: {event_start_frame: 2026-11-21, event_start_timestamp: x}",
+        "results: {1: 2, event_start_frame: 0}",
+        "results: {model_usage: 7, event_start_frame: 0, event_start_timestamp: 0}",
+        "results: {prompt: {a: 1}, event_start_frame: true, event_start_timestamp: 0}",
+        "results: 0x",
+        "results: 2026-99-99",
+        f"results: {{event_start_frame: {'9' * 5000}, event_start_timestamp: 0}}",
+        "--- {}\n--- {}",
+    ],
+)
+def test_text_that_is_no_record_is_an_error_that_names_the_file(text):
+    with pytest.raises(RecordError, match=r"^cot_1\.yaml: "):
+        from_yaml(text, "cot_1.yaml", "clip")
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system", "!!python/object/new:os.system", "!!python/name:os.system", "!own"]
+)
+def test_python_tags_are_an_error_and_run_nothing(tag, tmp_path):
+    proof = tmp_path / "executed"
+    with pytest.raises(RecordError):
+        from_yaml(f"results: {tag} ['touch {proof}']", "cot_1.yaml")
+    assert not proof.exists()

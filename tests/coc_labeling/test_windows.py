@@ -1,0 +1,81 @@
+import pytest
+
+from builders.driving import drive
+from builders.scenes import NO_BOXES, motion_of
+from coc_labeling.keyframes import Keyframe
+from coc_labeling.windows import make_window
+from driving_clips.errors import ClipRejectedError
+from meta_action.timeline import Span, timeline
+
+STOP = Span("longitudinal", "stop", 30, 60)
+STRAIGHT = Span("lateral", "go_straight", 30, 90)
+LATER = Span("longitudinal", "gentle_acceleration", 60, 90)
+
+
+def window(frame: int, seconds: float = 20.0, first_tick: int = 0, t_us: int | None = None):
+    ego = motion_of(drive(seconds), first_tick)
+    keyframe = Keyframe("clip", frame * 100_000 if t_us is None else t_us)
+    return make_window(keyframe, ego, timeline("clip", [STOP, STRAIGHT, LATER]), NO_BOXES, 2.0, 6.0)
+
+
+def missing(own) -> tuple[float, float]:
+    return own.info.missing_history_sec, own.info.missing_future_sec
+
+
+def test_a_window_within_the_clip_misses_nothing():
+    assert missing(window(100)) == (0.0, 0.0)
+
+
+def test_a_window_says_how_far_it_reaches():
+    info = window(100).info
+    assert (info.history_sec, info.future_sec) == (2.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"), [(0, (2.0, 0.0)), (13, (0.7, 0.0)), (20, (0.0, 0.0)), (140, (0.0, 0.0)), (141, (0.0, 0.1))]
+)
+def test_what_the_clip_s_ends_cut_off_is_marked(frame, expected):
+    assert missing(window(frame)) == expected
+
+
+def test_the_last_tick_has_no_future():
+    assert missing(window(200)) == (0.0, 6.0)
+
+
+def test_both_ends_can_be_cut_off():
+    assert missing(window(10, seconds=3.0)) == (1.0, 4.0)
+
+
+def test_a_late_first_tick_counts():
+    own = window(60, seconds=10.0, first_tick=50)
+    assert missing(own) == (1.0, 0.0)
+    assert own.ego.t_sec[own.row] == pytest.approx(6.0)
+
+
+def test_the_last_row_is_the_window_s_end_or_the_clip_s():
+    assert window(100).last_row == 160
+    assert window(180).last_row == 200
+
+
+@pytest.mark.parametrize("frame", [49, 151, 201, 10_000])
+def test_a_keyframe_that_ego_motion_does_not_cover_is_rejected_with_both_times(frame):
+    with pytest.raises(ClipRejectedError, match=rf"keyframe {frame} .* covers 5\.0 to 15\.0 s") as caught:
+        window(frame, seconds=10.0, first_tick=50)
+    assert caught.value.reason == "outside_clip"
+
+
+@pytest.mark.parametrize("frame", [50, 150])
+def test_the_first_and_last_tick_are_covered(frame):
+    assert window(frame, seconds=10.0, first_tick=50).keyframe.frame == frame
+
+
+def test_all_meta_actions_that_start_at_the_keyframe_are_told():
+    assert {(span.axis, span.name) for span in window(30).starting} == {STOP[:2], STRAIGHT[:2]}
+    assert [span.name for span in window(60).starting] == ["gentle_acceleration"]
+    assert window(31).starting == ()
+
+
+def test_a_timestamp_between_ticks_belongs_to_the_tick_before():
+    own = window(0, t_us=3_099_999)
+    assert own.row == 30
+    assert own.t0_us == 3_099_999

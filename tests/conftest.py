@@ -1,0 +1,9 @@
+"""Settings of the whole suite."""
+
+from hypothesis import HealthCheck, settings
+
+# Slow machines are no failures, and runs are repeatable.
+settings.register_profile(
+    "coc", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("coc")
