@@ -35,25 +35,22 @@ def find_shards(folders: Sequence[str], stem: str, ending: str) -> ShardFiles | 
     Raises:
         DatasetError: shards of different counts, or one shard twice.
     """
-    paths: dict[int, str] = {}
-    counts: dict[int, str] = {}
-    for folder in folders:
+    by_count: dict[int, dict[int, str]] = {}
+    for folder in sorted({files.absolute(folder) for folder in folders}):
         for name in sorted(files.list_names(folder, f".{ending}")):
             shard = shard_of_file(name)
             if shard is None or not name.startswith(f"{stem}.shard-"):
                 continue
-            path = files.join(folder, name)
-            counts.setdefault(shard.count, path)
+            paths, path = by_count.setdefault(shard.count, {}), files.join(folder, name)
             if shard.index in paths:
                 raise DatasetError(
                     f"shard {shard.index} is there twice: {paths[shard.index]} and {path}. Leave one out."
                 )
             paths[shard.index] = path
-    if not counts:
-        return None
-    if len(counts) > 1:
-        raise DatasetError(f"shards of different counts cannot be merged: {', '.join(counts.values())}.")
-    return ShardFiles(next(iter(counts)), paths)
+    if len(by_count) > 1:
+        examples = ", ".join(next(iter(paths.values())) for _, paths in sorted(by_count.items()))
+        raise DatasetError(f"shards of different counts cannot be merged: {examples}. Leave those of one run.")
+    return next((ShardFiles(count, paths) for count, paths in by_count.items()), None)
 
 
 def read_summaries(shards: ShardFiles) -> tuple[Tally, dict[str, Any]]:
@@ -71,6 +68,6 @@ def read_summaries(shards: ShardFiles) -> tuple[Tally, dict[str, Any]]:
 def _items(ids: Any, path: str, messages: Mapping[str, str]) -> list[tuple[str, str]]:
     if isinstance(ids, list):
         return [(item, messages.get(item, "")) for item in ids]
-    side = files.read_text(files.join(path, "..", ids["file"]))
+    side = files.read_text(files.join(files.parent(path), files.base_name(str(ids["file"]))))
     rows = (line.partition("\t") for line in side.splitlines())
     return [(item, message) for item, _, message in rows]

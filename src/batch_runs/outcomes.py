@@ -30,7 +30,14 @@ class Tally:
 
     def add(self, outcome: str, reason: str, item: str, message: str = "") -> None:
         """Count one clip, window or file."""
-        self.by_reason[outcome].setdefault(reason, {})[item] = message
+        self.by_reason[outcome].setdefault(reason, {})[_printable(item)] = _printable(message)
+
+    def replace(self, outcome: str, reason: str, item: str, message: str = "") -> None:
+        """Count an item, instead of as what it was counted before."""
+        for reasons in self.by_reason.values():
+            for items in reasons.values():
+                items.pop(_printable(item), None)
+        self.add(outcome, reason, item, message)
 
     def count(self, outcome: str) -> int:
         """Return how many items had an outcome."""
@@ -100,6 +107,11 @@ def write_summary(
     }
     files.write_atomic(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary
+
+
+def _printable(text: str) -> str:
+    """Return a text on one line that can be written anywhere; file names may hold bytes that are no UTF-8."""
+    return " ".join(text.encode(errors="backslashreplace").decode().split()) if text else text
 
 
 def _peak_memory_mb() -> dict[str, int]:

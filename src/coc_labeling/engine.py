@@ -17,7 +17,7 @@ from coc_labeling.results import ABSTENTION, LABELS_SCHEMA, ExperimentFolder
 from coc_labeling.schema import Record, released_content
 from coc_labeling.windows import Window, make_window
 from driving_clips import files
-from driving_clips.datasets.base import SourceGroup
+from driving_clips.datasets.base import SourceGroup, recording_of
 from driving_clips.ego_motion import EgoMotion
 from driving_clips.errors import ClipError, ClipFailedError
 from driving_clips.obstacles import ObstacleTracks
@@ -43,6 +43,13 @@ class GroupTask:
     group: SourceGroup
     keyframes: dict[str, list[Keyframe]]
     timelines: dict[str, Timeline]
+
+    def keyframes_of(self, clip: LoadedClip) -> list[Keyframe]:
+        """Return a clip's keyframes; for a recording that cannot be read, those of all clips cut from it."""
+        if clip.clip_id in self.keyframes:
+            return self.keyframes[clip.clip_id]
+        cut = (keyframes for clip_id, keyframes in self.keyframes.items() if recording_of(clip_id) == clip.clip_id)
+        return [keyframe for keyframes in cut for keyframe in keyframes]
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class GroupLabeller:
         problems: list[Problem] = []
         clips = self.loader.load(task.group, lambda clip_id: clip_id in task.keyframes)
         for clip in clips:
-            keyframes = task.keyframes[clip.clip_id]
+            keyframes = task.keyframes_of(clip)
             try:
                 ego, obstacles = self._read(clip)
             except ClipError as error:
@@ -163,12 +170,12 @@ def _task(
     """Return the windows that a group may hold, with only the sources they need."""
     if cuts_recordings:
         names = {source.recording_id for source in group.sources}
-        clips = [clip for clip in by_clip if clip in names or clip.rpartition("-")[0] in names]
+        clips = [clip for clip in by_clip if clip in names or recording_of(clip) in names]
     else:
         clips = [source.recording_id for source in group.sources if source.recording_id in by_clip]
     if not clips:
         return None
-    needed = {clip.rpartition("-")[0] for clip in clips} | set(clips) if cuts_recordings else set(clips)
+    needed = set(clips) | ({recording_of(clip) for clip in clips} if cuts_recordings else set())
     sources = tuple(source for source in group.sources if source.recording_id in needed)
     return GroupTask(
         replace(group, sources=sources),

@@ -13,6 +13,8 @@ from meta_action.errors import MetaActionError
 from meta_action.names import BY_NAME, parse_names
 from meta_action.reading import read_spans
 
+MAX_LEAD_SEC = 20.0
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's arguments."""
@@ -44,6 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _select(arguments: argparse.Namespace) -> int:
+    if not 0 <= arguments.lead_sec <= MAX_LEAD_SEC:
+        raise CocLabelingError(f"--lead_sec {arguments.lead_sec}: expected 0 to {MAX_LEAD_SEC:.0f} s.")
+    if arguments.target_count < 0:
+        raise CocLabelingError(f"--target_count {arguments.target_count}: expected 0 or more.")
     rules = KeyframeRules(
         actions=parse_names(arguments.actions) if arguments.actions else tuple(BY_NAME),
         min_duration=arguments.min_duration,
@@ -53,9 +59,6 @@ def _select(arguments: argparse.Namespace) -> int:
         lead_ticks=round(arguments.lead_sec * TICKS_PER_SEC),
         merge=arguments.merge,
     )
-    for name in ("lead_ticks", "target_count"):
-        if getattr(rules, name) < 0:
-            raise CocLabelingError(f"--{name.replace('ticks', 'sec')}: expected 0 or more.")
     spans = read_spans(arguments.meta_action_dir)
     files.make_dir(arguments.output_dir)
     keyframes = select_keyframes(spans, rules)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from coc_labeling.errors import CocLabelingError
 from driving_clips import files
+from driving_clips.datasets.base import is_legal_id
 from driving_clips.ego_motion import TICK_US
+from meta_action.timeline import MAX_TICK
 
 TICKS_PER_SEC = 10
 MERGE_CLOSER_TICKS = 5  # 0.5 s
@@ -174,7 +176,7 @@ def read_keyframes(path: str) -> list[Keyframe]:
             f"{path}: no such keyframe file. Run coc_labeling.keyframe_auto_select first, or set "
             "data.segment_config_path."
         ) from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise CocLabelingError(f"{path}: expected JSON ({error}).") from error
     if not isinstance(content, dict):
         raise CocLabelingError(
@@ -196,15 +198,11 @@ def _identity(entry: object, origin: str) -> tuple[str, int]:
     """Return clip and frame of an entry, under today's or the older keys."""
     if isinstance(entry, dict):
         clip_id, frame = entry.get("clip_id", entry.get("filename")), entry.get("event_start_frame", entry.get("start"))
-        if (
-            isinstance(clip_id, str)
-            and clip_id
-            and isinstance(frame, int | float)
-            and frame >= 0
-            and frame == int(frame)
-        ):
-            return clip_id, int(frame)
+        if isinstance(frame, float) and frame.is_integer():
+            frame = int(frame)
+        if isinstance(clip_id, str) and is_legal_id(clip_id) and isinstance(frame, int) and 0 <= frame <= MAX_TICK:
+            return clip_id, frame
     raise CocLabelingError(
-        f"{origin}: expected clip_id (or filename) and event_start_frame (or start), a frame from 0, "
+        f"{origin}: expected clip_id (or filename), a legal id, and event_start_frame (or start), a frame from 0, "
         f"found {str(entry)[:120]}."
     )

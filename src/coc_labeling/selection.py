@@ -10,6 +10,7 @@ from coc_labeling.config.schema import KeyframeConfig, RunConfig
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.keyframes import MERGE_CLOSER_TICKS, Keyframe, read_keyframes
 from driving_clips import files
+from driving_clips.datasets.base import is_legal_id
 from driving_clips.ego_motion import LAST_TICK, TICK_US
 from meta_action.errors import MetaActionError
 from meta_action.names import parse_names
@@ -80,10 +81,11 @@ def _read_parquet(path: str, number: int, rules: KeyframeConfig) -> list[Keyfram
     keyframes = []
     rows = zip(table.column(clip_column).to_pylist(), table.column(time_column).to_pylist(), strict=True)
     for row, (clip_id, t_us) in enumerate(rows):
-        if not isinstance(clip_id, str) or not isinstance(t_us, int) or not 0 <= t_us <= LAST_TICK * TICK_US:
+        named = isinstance(clip_id, str) and is_legal_id(clip_id)
+        if not named or not isinstance(t_us, int) or not 0 <= t_us <= LAST_TICK * TICK_US:
             raise CocLabelingError(
-                f"{path}, row {row}: expected a clip id and microseconds from 0 to {LAST_TICK * TICK_US} on the clip "
-                f"clock, found {clip_column}={clip_id!r}, {time_column}={t_us!r}."
+                f"{path}, row {row}: expected a legal clip id and microseconds from 0 to {LAST_TICK * TICK_US} on "
+                f"the clip clock, found {clip_column}={clip_id!r}, {time_column}={t_us!r}."
             )
         keyframes.append(Keyframe(clip_id, t_us))
     return keyframes

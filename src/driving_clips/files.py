@@ -24,7 +24,7 @@ OPEN_ZIPS_PER_PROCESS = 4
 _TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]+)-(?P<pid>\d+)\.tmp$")
 # What a damaged, encrypted or unknown-method member makes zipfile raise.
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, RuntimeError)
-_HOST = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname())
+_HOST = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname())[:40]
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def open_zip(path: str) -> zipfile.ZipFile:
     """Return an open zip archive, kept open for the next call; raises ClipFailedError where it is none."""
     try:
         return _open_zip(path, stamp(path))
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except _ZIP_FAULTS as error:
         raise ClipFailedError(
             "corrupt_zip",
             f"{path}: expected a zip archive, found {stamp_or_none(path) or 'no file'} ({error}). Download it again.",
@@ -163,7 +163,9 @@ def write_atomic(path: str, content: str | bytes) -> None:
 def atomic_path(path: str) -> Iterator[str]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error."""
     folder, name = os.path.split(path)
-    temporary = f"{folder or '.'}/.{name}.{_HOST}-{os.getpid()}.tmp"
+    # Cut, so that the longest legal name still fits into a file name; the checksum keeps two of them apart.
+    short = f"{name[:80]}.{zlib.crc32(os.fsencode(name)):08x}"
+    temporary = f"{folder or '.'}/.{short}.{_HOST}-{os.getpid()}.tmp"
     try:
         yield temporary
         os.replace(temporary, path)  # noqa: PTH105 - hot path
@@ -229,7 +231,11 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:  # a process that nobody has reaped yet is as dead as one that is gone
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # no /proc on this system
+        return True
+    return state != "Z"
 
 
 @contextmanager

@@ -6,7 +6,6 @@ as a whole, so two runs at once at worst do the same work twice, and the folder 
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from driving_clips import files
-from driving_clips.datasets.base import CLIP_US, Dataset, Source, SourceGroup
+from driving_clips.datasets.base import CLIP_US, Dataset, Source, SourceGroup, recording_of, start_of
 from driving_clips.ego_motion import EgoMotion, resample
 from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError
 from driving_clips.obstacles import ObstacleTracks
@@ -55,23 +55,33 @@ class TrajectoryLoader:
     def __init__(self, dataset: Dataset, cache_dir: str | None = None) -> None:
         self.dataset = dataset
         self._cache_folder = None if cache_dir is None else _cache_folder(cache_dir, dataset)
+        if self._cache_folder:
+            files.remove_leftovers(self._cache_folder)
         self._tracks: tuple[Source, ObstacleTracks | None] | None = None
 
     def load(self, group: SourceGroup, wanted: Callable[[str], bool] = lambda clip_id: True) -> list[LoadedClip]:
-        """Load the clips of a group whose id is ``wanted``, in the order of the sources."""
-        cached = self._read_cache(group) if self._cache_folder else {}
+        """Load the clips of a group whose id is ``wanted``, in the order of the sources.
+
+        Which clips a recording holds is known once it is read: one that cannot be read is returned as a failure
+        under its own id, whatever is wanted.
+        """
+        cached = self._read_cache(group) if self._cache_folder else _SCHEMA.empty_table()
+        valid = self._valid(cached, group)
         loaded: list[LoadedClip] = []
         fresh: dict[str, list[LoadedClip]] = {}
         for source in group.sources:
             if not self.dataset.cuts_recordings and not wanted(source.recording_id):
                 continue
-            rows = cached.get(source.recording_id)
+            rows = valid.get(source.recording_id)
             if rows is None:
                 rows = fresh[source.recording_id] = self._load_source(source)
-            loaded += [clip for clip in rows if wanted(clip.clip_id)]
+            loaded += [clip for clip in rows if wanted(clip.clip_id) or self._is_lost_recording(clip)]
         if fresh and self._cache_folder:
-            self._write_cache(group, cached | fresh)
+            self._write_cache(group, cached, fresh)
         return loaded
+
+    def _is_lost_recording(self, clip: LoadedClip) -> bool:
+        return self.dataset.cuts_recordings and isinstance(clip.result, ClipFailedError)
 
     def obstacles(self, clip: LoadedClip) -> ObstacleTracks | None:
         """Read a clip's obstacle tracks in its local frame, on its clock; None where the dataset has none.
@@ -85,7 +95,7 @@ class TrajectoryLoader:
         tracks = self._tracks[1]
         if tracks is None or not self.dataset.cuts_recordings or clip.clip_id == clip.source.recording_id:
             return tracks
-        start_us = int(clip.clip_id.rpartition("-")[2]) * 1_000_000
+        start_us = start_of(clip.clip_id)
         return tracks.between(start_us, start_us + CLIP_US)
 
     def _load_source(self, source: Source) -> list[LoadedClip]:
@@ -93,7 +103,7 @@ class TrajectoryLoader:
             clips = self.dataset.clips_of(source)
         except ClipError as error:
             return [LoadedClip(source.recording_id, source, error)]
-        except (ArithmeticError, ValueError, LookupError, TypeError, OSError, MemoryError) as error:
+        except Exception as error:  # whatever a reader stumbles over costs this source only
             log.exception("%s: reading failed", source)
             return [LoadedClip(source.recording_id, source, _unforeseen(source, error))]
         return [LoadedClip(clip_id, source, _on_ticks(samples)) for clip_id, samples in clips]
@@ -102,32 +112,29 @@ class TrajectoryLoader:
         readable = "".join(c if c.isalnum() or c in "._-" else "_" for c in group.name)[-80:]
         return f"{self._cache_folder}/{readable}.{hashlib.sha256(group.name.encode()).hexdigest()[:8]}.arrow"
 
-    def _stamps(self, source: Source) -> str | None:
-        stamps = [files.stamp_or_none(path) for path in self.dataset.stamped_paths(source)]
-        if not stamps or any(stamp is None for stamp in stamps):
-            return None
-        return json.dumps([str(source), *([s.size, s.mtime_ns] for s in stamps if s)])
-
-    def _read_cache(self, group: SourceGroup) -> dict[str, list[LoadedClip]]:
-        """Return the still valid clips of a group by recording id; a damaged file counts as empty."""
+    def _read_cache(self, group: SourceGroup) -> pa.Table:
+        """Return the rows of a group's file; a missing, damaged or older one counts as empty."""
         path = self._cache_path(group)
         if not files.exists(path):
-            return {}
+            return _SCHEMA.empty_table()
         try:
             with pa.memory_map(path) as file:
-                table = pa.ipc.open_file(file).read_all()
+                table = pa.ipc.open_file(file).read_all().combine_chunks()
+                table.validate(full=True)
         except (pa.ArrowException, OSError) as error:
             log.warning("%s: damaged cache file is made again (%s)", path, error)
-            return {}
-        if table.schema.metadata != _SCHEMA.metadata or table.schema != _SCHEMA:
-            return {}
+            return _SCHEMA.empty_table()
+        same = table.schema == _SCHEMA and table.schema.metadata == _SCHEMA.metadata
+        return table if same else _SCHEMA.empty_table()
+
+    def _valid(self, table: pa.Table, group: SourceGroup) -> dict[str, list[LoadedClip]]:
+        """Return the clips in a cache table by recording id, of sources that have not changed since."""
         sources = {source.recording_id: source for source in group.sources}
-        current = {name: self._stamps(source) for name, source in sources.items()}
+        current = {name: self._fingerprint(source) for name, source in sources.items()}
         values = table.column("values").combine_chunks()
         bounds, flat = values.offsets.to_numpy(), values.values.to_numpy()
         clips: dict[str, list[LoadedClip]] = {}
-        rows = table.drop_columns(["values"]).to_pylist()
-        for i, row in enumerate(rows):
+        for i, row in enumerate(table.drop_columns(["values"]).to_pylist()):
             name = row["recording_id"]
             if row["stamps"] is None or current.get(name) != row["stamps"]:
                 continue
@@ -135,41 +142,48 @@ class TrajectoryLoader:
             clips.setdefault(name, []).append(LoadedClip(row["clip_id"], sources[name], result))
         return clips
 
-    def _write_cache(self, group: SourceGroup, clips: dict[str, list[LoadedClip]]) -> None:
-        """Replace a group's file; failures to read are left out, so that they are tried again."""
-        kept = [
-            (clip, stamps)
-            for rows in clips.values()
-            if not any(isinstance(clip.result, ClipFailedError) for clip in rows)
-            for clip, stamps in ((clip, self._stamps(clip.source)) for clip in rows)
-        ]
-        problems = [clip.result if isinstance(clip.result, ClipError) else None for clip, _ in kept]
-        motions = [clip.result if isinstance(clip.result, EgoMotion) else None for clip, _ in kept]
-        flat = [np.hstack([m.xyz, m.quat, m.velocity]).ravel() if m else np.zeros(0) for m in motions]
-        offsets = np.concatenate([[0], np.cumsum([len(v) for v in flat])]).astype(np.int32)
-        columns = [
-            pa.array([clip.source.recording_id for clip, _ in kept], pa.string()),
-            pa.array([stamps for _, stamps in kept], pa.string()),
-            pa.array([clip.clip_id for clip, _ in kept], pa.string()),
-            pa.array([p and p.reason for p in problems], pa.string()),
-            pa.array([p and str(p) for p in problems], pa.string()),
-            pa.array([m.first_tick if m else None for m in motions], pa.int16()),
-            pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate([np.zeros(0), *flat]))),
-        ]
-        batch = pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+    def _write_cache(self, group: SourceGroup, cached: pa.Table, fresh: dict[str, list[LoadedClip]]) -> None:
+        """Add fresh clips to a group's file; failures to read are left out, so that they are tried again."""
+        kept = [rows for rows in fresh.values() if not any(isinstance(row.result, ClipFailedError) for row in rows)]
+        clips = [clip for rows in kept for clip in rows]
+        stamps = [self._fingerprint(clip.source) for clip in clips]
+        others = cached.filter(pc.invert(pc.is_in(cached.column("recording_id"), pa.array(list(fresh), pa.string()))))
         try:
             Path(str(self._cache_folder)).mkdir(parents=True, exist_ok=True)
             with files.atomic_path(self._cache_path(group)) as path, pa.ipc.new_file(path, _SCHEMA) as writer:
-                writer.write_batch(batch)
+                writer.write_table(others)
+                writer.write_batch(_to_rows(clips, stamps))
         except OSError as error:  # a cache that cannot be written costs time, never labels
             log.warning("%s: cannot write the cache (%s); going on without it", self._cache_folder, error)
+
+    def _fingerprint(self, source: Source) -> str | None:
+        stamps = self.dataset.stamps(source)
+        return stamps and f"{source} {stamps}"
+
+
+def _to_rows(clips: list[LoadedClip], stamps: list[str | None]) -> pa.RecordBatch:
+    """Return clips as rows of the cache."""
+    problems = [clip.result if isinstance(clip.result, ClipError) else None for clip in clips]
+    motions = [clip.result if isinstance(clip.result, EgoMotion) else None for clip in clips]
+    flat = [np.hstack([m.xyz, m.quat, m.velocity]).ravel() if m else np.zeros(0) for m in motions]
+    offsets = np.concatenate([[0], np.cumsum([len(v) for v in flat])]).astype(np.int32)
+    columns = [
+        pa.array([clip.source.recording_id for clip in clips], pa.string()),
+        pa.array(stamps, pa.string()),
+        pa.array([clip.clip_id for clip in clips], pa.string()),
+        pa.array([p and p.reason for p in problems], pa.string()),
+        pa.array([p and str(p) for p in problems], pa.string()),
+        pa.array([m.first_tick if m else None for m in motions], pa.int16()),
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate([np.zeros(0), *flat]))),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
 
 
 def find_groups(groups: Iterable[SourceGroup], clip_ids: frozenset[str], *, cuts_recordings: bool) -> list[SourceGroup]:
     """Return the groups, and in them the sources, that can hold the given clips."""
     wanted = set(clip_ids)
     if cuts_recordings:  # <recording>-<start second>
-        wanted |= {clip_id.rsplit("-", 1)[0] for clip_id in clip_ids}
+        wanted |= {recording_of(clip_id) for clip_id in clip_ids}
     chosen = []
     for group in groups:
         sources = tuple(source for source in group.sources if source.recording_id in wanted)

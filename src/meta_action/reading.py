@@ -72,7 +72,11 @@ def _read_texts(folder: str, names: list[str]) -> pa.Table:
     spans: list[Span] = []
     for name in names:
         path = f"{folder}/{name}"
-        own = from_text(name[:-4], files.read_text(path), path).spans
+        try:
+            text = files.read_text(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise MetaActionError(f"{path}: expected a text of meta-actions ({error}).") from error
+        own = from_text(name[:-4], text, path).spans
         clip_ids += [name[:-4]] * len(own)
         spans += own
     axes, labels, starts, ends = zip(*spans, strict=True) if spans else ((), (), (), ())

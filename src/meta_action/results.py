@@ -5,6 +5,7 @@ a row per span. While a run is going its rows stand in a journal, an Arrow strea
 whatever a killed run leaves of it is taken over by the next.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from batch_runs.journal import Journal
 from batch_runs.outcomes import DONE, FAILED
 from batch_runs.shards import WHOLE, Shard
 from driving_clips import files
+from driving_clips.datasets.base import stamps_of
+from driving_clips.datasets.loose import stable_hash
 from meta_action.names import BY_NAME, EGO_NAMES, META_ACTIONS
 from meta_action.timeline import AGENT, Timeline, to_raw_json, to_text
 
 # Counts the meanings of the labels: raise it when rules change, and clips are labelled again.
 LABEL_VERSION = "1"
+GONE = "gone"  # the outcome, in the journal only, of a clip that its recording does not hold any more
 
 SPANS_SCHEMA = pa.schema(
     [
@@ -40,9 +44,7 @@ CLIPS_SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("source", pa.string()),
-        ("stamped_path", pa.string()),
-        ("source_size", pa.int64()),
-        ("source_mtime_ns", pa.int64()),
+        ("source_stamps", pa.string()),
         ("first_tick", pa.int16()),
         ("ticks", pa.int16()),
     ]
@@ -71,7 +73,12 @@ class ResultsFolder:
     @property
     def selection(self) -> str:
         """What the selection is called: ``all_ego``, or the names joined by ``-``."""
-        return "all_ego" if self.names == EGO_NAMES else "-".join(self.names)[:_MAX_FOLDER_NAME]
+        if self.names == EGO_NAMES:
+            return "all_ego"
+        joined = "-".join(self.names)
+        if len(joined) <= _MAX_FOLDER_NAME:
+            return joined
+        return f"{joined[:_MAX_FOLDER_NAME]}-{stable_hash(joined) % 16**8:08x}"
 
     @property
     def raw_dir(self) -> str:
@@ -92,7 +99,7 @@ class ResultsFolder:
 
     @property
     def _journal_dir(self) -> str:
-        return files.join(self.save_dir, f"tmp/journal{self.shard.suffix}")
+        return files.join(self.save_dir, f"tmp/journal{self.shard.suffix}/{self.selection}.v{LABEL_VERSION}")
 
     def write_clip(self, timeline: Timeline) -> None:
         """Write one clip's two texts; a clip without spans has no final one."""
@@ -117,7 +124,7 @@ class ResultsFolder:
         """
         for folder in (self.save_dir, self.raw_dir, self.final_dir, self._journal_dir):
             files.make_dir(folder)
-        with files.exclusive(files.join(self._journal_dir, "lock")):
+        with files.exclusive(files.join(self.save_dir, f"tmp/lock{self.shard.suffix}")):
             for folder in (self.save_dir, self.raw_dir, self.final_dir):
                 files.remove_leftovers(folder)
             journal = Journal(self._journal_dir, JOURNAL_SCHEMA, ["clip_id"])
@@ -129,9 +136,10 @@ class ResultsFolder:
     def settle(self, journal: Journal) -> None:
         """Move the journal's rows into the tables; rows of a clip replace its earlier ones."""
         rows = journal.read()
+        replaced = rows.column("clip_id")
+        rows = rows.filter(pc.not_equal(rows.column("outcome"), GONE))
         fresh = rows.select(CLIPS_SCHEMA.names)
         clips, spans = self.read_tables()
-        replaced = fresh.column("clip_id")
         clips = clips.filter(pc.invert(pc.is_in(clips.column("clip_id"), replaced)))
         spans = spans.filter(pc.invert(pc.is_in(spans.column("clip_id"), replaced)))
         self.write_tables([clips, fresh], [spans, explode(rows)])
@@ -165,19 +173,18 @@ class ResultsFolder:
         clips, spans = self.read_tables()
         clips = clips.filter(pc.not_equal(clips.column("outcome"), FAILED))
         expected = _text_sizes(spans)
-        found = files.list_names(self.final_dir, ".txt")
-        stamps: dict[str, tuple[int, int]] = {}
+        texts = files.list_names(self.final_dir, ".txt")
+        raw = files.list_names(self.raw_dir, ".json")
+        current: dict[str, str | None] = {}
         keep = []
-        columns = (
-            clips.column(c).to_pylist()
-            for c in ("clip_id", "outcome", "stamped_path", "source_size", "source_mtime_ns")
-        )
-        for clip_id, outcome, path, size, mtime_ns in zip(*columns, strict=True):
-            if path not in stamps:
-                stamp = files.stamp_or_none(path)
-                stamps[path] = (stamp.size, stamp.mtime_ns) if stamp else (-1, -1)
-            whole = outcome != DONE or found.get(f"{clip_id}.txt", 0) == expected.get(clip_id, 0)
-            keep.append(whole and stamps[path] == (size, mtime_ns))
+        columns = (clips.column(name).to_pylist() for name in ("clip_id", "outcome", "source_stamps"))
+        for clip_id, outcome, stamps in zip(*columns, strict=True):
+            if stamps and stamps not in current:
+                current[stamps] = stamps_of(path for path, *_ in json.loads(stamps))
+            whole = outcome != DONE or (
+                f"{clip_id}.json" in raw and texts.get(f"{clip_id}.txt", 0) == expected.get(clip_id, 0)
+            )
+            keep.append(whole and stamps is not None and current[stamps] == stamps)
         return clips.filter(pa.array(keep, pa.bool_()))
 
 

@@ -1,7 +1,7 @@
 """Step 1 over a dataset: which clips, by how many workers, into which files."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,14 +14,15 @@ from batch_runs.progress import progress
 from batch_runs.shards import WHOLE, Shard
 from driving_clips import files
 from driving_clips.datasets import open_dataset
-from driving_clips.datasets.base import Dataset, Discovery, SourceGroup
+from driving_clips.datasets.base import Dataset, Discovery, SourceGroup, recording_of
 from driving_clips.ego_motion import EgoMotion
 from driving_clips.errors import ClipError
 from driving_clips.trajectories import LoadedClip, TrajectoryLoader, find_groups
 from meta_action.errors import MetaActionError
 from meta_action.labeling import label_motions
 from meta_action.names import BY_NAME, LANE, RANK
-from meta_action.results import JOURNAL_SCHEMA, ResultsFolder
+from meta_action.recordings import CutClips
+from meta_action.results import GONE, JOURNAL_SCHEMA, ResultsFolder
 from meta_action.timeline import Span, timeline
 
 DISK_FULL = "disk_full"
@@ -66,11 +67,18 @@ class _GroupLabeller:
 
     def __call__(self, group: SourceGroup) -> pa.RecordBatch:
         """Return the group's rows for the journal."""
-        clips = self.loader.load(group, self._is_due)
+        clips = [due for clip in self.loader.load(group, self._is_due) for due in self._due(clip)]
         motions = [clip.result for clip in clips if isinstance(clip.result, EgoMotion)]
         spans = iter(label_motions(motions))
         rows = [self._finish(clip, next(spans) if isinstance(clip.result, EgoMotion) else []) for clip in clips]
         return pa.RecordBatch.from_pylist(rows, JOURNAL_SCHEMA)
+
+    def _due(self, clip: LoadedClip) -> list[LoadedClip]:
+        """Return the clip itself; for a recording that cannot be read, the clips of it that were asked for."""
+        if self._is_due(clip.clip_id):
+            return [clip]
+        asked = (name for name in sorted(self.wanted or ()) if recording_of(name) == clip.clip_id)
+        return [replace(clip, clip_id=name) for name in asked if self._is_due(name)]
 
     def _is_due(self, clip_id: str) -> bool:
         chosen = self.wanted is None or clip_id in self.wanted
@@ -90,8 +98,6 @@ class _GroupLabeller:
             outcome, reason = FAILED, DISK_FULL if files.is_disk_full(error) else "unwritable"
             detail = f"{self.folder.save_dir}: writing failed ({error.strerror or error})."
         kept = selected.spans if outcome == DONE else ()
-        stamped_path = self.loader.dataset.stamped_paths(clip.source)[0]
-        stamp = files.stamp_or_none(stamped_path)
         motion = clip.result if isinstance(clip.result, EgoMotion) else None
         return {
             "clip_id": clip.clip_id,
@@ -99,9 +105,7 @@ class _GroupLabeller:
             "reason": reason,
             "detail": detail,
             "source": str(clip.source),
-            "stamped_path": stamped_path,
-            "source_size": stamp.size if stamp else -1,
-            "source_mtime_ns": stamp.mtime_ns if stamp else -1,
+            "source_stamps": self.loader.dataset.stamps(clip.source),
             "first_tick": motion.first_tick if motion else None,
             "ticks": len(motion) if motion else None,
             "span_names": [RANK[span.name] for span in kept],
@@ -196,17 +200,22 @@ def _work_through(
     """Label the groups and journal them in order; stops where the disk is full."""
     total = sum(len(group.sources) for group in groups)
     workers = useful_workers(num_workers, min(len(groups), 1 + total // SOURCES_PER_WORKER))
+    cuts = CutClips(labeller.folder, labeller.done) if labeller.loader.dataset.cuts_recordings else None
     with progress("meta-actions", total, "clips") as advance:
         for group, batch in map_ordered(labeller, groups, workers, _split):
             if isinstance(batch, WorkerDied):
                 _count_dead(group, tally)
                 continue
+            rows = batch.to_pylist()
+            if cuts is not None:
+                rows = cuts.settle(group, rows, all_wanted=labeller.wanted is None)
+                batch = pa.RecordBatch.from_pylist(rows, JOURNAL_SCHEMA)
             journal.append(batch)
-            columns = [batch.column(name).to_pylist() for name in ("outcome", "reason", "clip_id", "detail")]
-            for outcome, reason, clip_id, detail in zip(*columns, strict=True):
-                tally.add(outcome, reason, clip_id, detail)
+            for row in rows:
+                if row["outcome"] != GONE:
+                    tally.replace(row["outcome"], row["reason"], row["clip_id"], row["detail"])
             advance(len(group.sources), batch.num_rows)
-            if DISK_FULL in columns[1]:
+            if any(row["reason"] == DISK_FULL for row in rows):
                 break
 
 

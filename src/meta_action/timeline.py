@@ -10,6 +10,7 @@ from meta_action.errors import MetaActionError
 from meta_action.names import BY_FILE_NAME, BY_NAME, RANK
 
 AGENT = "<ego>"
+MAX_TICK = 32_767  # ticks are kept as int16
 _LINE = re.compile(r"^\s*(?P<name>\w+) - Agent:(?P<agent>[^,]*), Start:(?P<start>\d+), End:(?P<end>\d+)\s*$")
 
 
@@ -73,10 +74,10 @@ def from_text(clip_id: str, text: str, origin: str = "") -> Timeline:
             continue
         match = _LINE.match(line)
         action = BY_FILE_NAME.get(match["name"]) if match else None
-        if match is None or action is None or int(match["end"]) <= int(match["start"]):
+        if match is None or action is None or not int(match["start"]) < int(match["end"]) <= MAX_TICK:
             raise MetaActionError(
                 f"{origin or clip_id}, line {number}: expected '  <Name> - Agent:<ego>, Start:<tick>, End:<tick>' "
-                f"with a known name and End after Start, found {line[:80]!r}."
+                f"with a known name and Start < End <= {MAX_TICK}, found {line[:80]!r}."
             )
         spans.append(Span(action.axis, action.name, int(match["start"]), int(match["end"])))
     return Timeline(clip_id, tuple(spans))

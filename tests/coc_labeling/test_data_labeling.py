@@ -92,6 +92,14 @@ def test_a_failed_window_makes_the_exit_code_1(inputs, out, tmp_path, capsys):
     assert "failed: unknown_clip (1)" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory) -> Path:
+    """A run over many windows that nothing happens to; tests only read it."""
+    out = tmp_path_factory.mktemp("whole")
+    assert inputs.label(out, **every_tick(inputs, out)) == 0
+    return only_run(out)
+
+
 def every_tick(inputs: Inputs, tmp_path: Path) -> dict[str, str]:
     """Return settings for a window at every tick of every clip, as far as there is time in a test."""
     clips = [f"clip_{i}" for i in range(CLIPS) for _ in TICKS]
@@ -112,16 +120,15 @@ def killed_in_the_middle(arguments: list[str], out: Path) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_after_a_kill_the_same_command_gives_what_an_undisturbed_run_gives(inputs, tmp_path, workers):
+def test_after_a_kill_the_same_command_gives_what_an_undisturbed_run_gives(inputs, whole, tmp_path, workers):
     settings = every_tick(inputs, tmp_path) | {"num_workers": workers}
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    there = killed_in_the_middle(inputs.overrides(killed, **settings), killed)
+    out = tmp_path / "killed"
+    there = killed_in_the_middle(inputs.overrides(out, **settings), out)
     assert 0 < there < CLIPS * len(TICKS)
-    survivors = {p: p.stat().st_mtime_ns for p in killed.rglob("cot_*.yaml")}
-    assert inputs.label(killed, **settings, resume_exp_dir=only_run(killed)) == 0
-    assert inputs.label(whole, **settings | {"num_workers": 1}) == 0
+    survivors = {path: path.stat().st_mtime_ns for path in out.rglob("cot_*.yaml")}
+    assert inputs.label(out, **settings, resume_exp_dir=only_run(out)) == 0
     assert len(records_in(whole)) == CLIPS * len(TICKS)
-    assert records_in(killed) == records_in(whole)
-    assert rows_of(only_run(killed)) == rows_of(only_run(whole))
-    assert {p: p.stat().st_mtime_ns for p in survivors} == survivors
-    assert not [p for p in killed.rglob("*") if p.name.endswith((".tmp", ".arrows"))]
+    assert records_in(out) == records_in(whole)
+    assert rows_of(only_run(out)) == rows_of(whole)
+    assert {path: path.stat().st_mtime_ns for path in survivors} == survivors
+    assert not [path for path in out.rglob("*") if path.name.endswith((".tmp", ".arrows"))]

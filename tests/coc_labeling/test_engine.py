@@ -86,10 +86,15 @@ def test_an_agent_that_crashes_on_a_window_costs_only_that(run, monkeypatch):
     use(monkeypatch, lambda window: 1 / 0 if window.keyframe.frame == 60 else CoCLabel(effect_on_ego_behavior="ok go"))
     tally = run(("clip_1", 50), ("clip_1", 60), ("clip_2", 50), model_name="dummy")
     assert counts(tally) == {"done: labelled": 2, "failed: crashed": 1}
-    assert tally.by_reason["failed"]["crashed"]["clip_1/cot_6000000.yaml"] == "OddAgent: ZeroDivisionError: division by zero"
+    assert (
+        tally.by_reason["failed"]["crashed"]["clip_1/cot_6000000.yaml"]
+        == "OddAgent: ZeroDivisionError: division by zero"
+    )
 
 
-@pytest.mark.parametrize("error", [RuntimeError("library"), OSError("camera"), AssertionError("no lead"), RecursionError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("library"), OSError("camera"), AssertionError("no lead"), RecursionError()]
+)
 def test_whatever_an_agent_raises_the_others_are_labelled(run, monkeypatch, error):
     def label(window):
         if window.keyframe.frame == 60:
@@ -97,11 +102,17 @@ def test_whatever_an_agent_raises_the_others_are_labelled(run, monkeypatch, erro
         return CoCLabel(effect_on_ego_behavior="ok go")
 
     use(monkeypatch, label)
-    assert counts(run(("clip_1", 50), ("clip_1", 60), model_name="dummy")) == {"done: labelled": 1, "failed: crashed": 1}
+    assert counts(run(("clip_1", 50), ("clip_1", 60), model_name="dummy")) == {
+        "done: labelled": 1,
+        "failed: crashed": 1,
+    }
 
 
 def test_an_agent_whose_text_cannot_be_written_costs_only_that_window(run, monkeypatch):
-    use(monkeypatch, lambda window: CoCLabel(effect_on_ego_behavior=f"{'ok' if window.keyframe.frame == 50 else chr(0xD83D)} go"))
+    use(
+        monkeypatch,
+        lambda window: CoCLabel(effect_on_ego_behavior=f"{'ok' if window.keyframe.frame == 50 else chr(0xD83D)} go"),
+    )
     tally = run(("clip_1", 50), ("clip_1", 60), model_name="dummy")
     assert tally.count("done") == 1
     assert tally.count("failed") == 1
@@ -171,7 +182,9 @@ def test_corrupt_obstacles_cost_only_their_clip(run, own_data):
     (own_data / "clip_0.obstacles.parquet").write_bytes(b"torn")
     tally = run(("clip_0", 50), ("clip_1", 50), data__data_dir=str(own_data))
     assert tally.count("done") == 1
-    assert list(tally.by_reason["failed"].values()) == [{"clip_0/cot_5000000.yaml": next(iter(tally.by_reason["failed"].values()))["clip_0/cot_5000000.yaml"]}]
+    assert list(tally.by_reason["failed"].values()) == [
+        {"clip_0/cot_5000000.yaml": next(iter(tally.by_reason["failed"].values()))["clip_0/cot_5000000.yaml"]}
+    ]
 
 
 def test_windows_of_a_clip_that_is_too_short_are_rejected(run, own_data):

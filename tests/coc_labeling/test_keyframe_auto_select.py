@@ -79,8 +79,8 @@ def test_merging_leaves_no_two_keyframes_of_a_clip_within_half_a_second(step1, t
     ("options", "said"),
     [
         (("--actions", "fly"), "unknown meta-action name: 'fly'"),
-        (("--target_count", "-1"), "--target_count: expected 0 or more"),
-        (("--lead_sec", "-1"), "--lead_sec: expected 0 or more"),
+        (("--target_count", "-1"), "--target_count -1: expected 0 or more"),
+        (("--lead_sec", "-1"), "--lead_sec -1.0: expected 0 to 20 s"),
         (("--lead_sec", "nan"), "--lead_sec"),
         (("--lead_sec", "inf"), "--lead_sec"),
     ],

@@ -125,7 +125,10 @@ def test_an_abstention_s_row_has_its_reason(folder):
 
 def test_rows_are_sorted_by_clip_and_time_and_the_last_of_a_record_counts(folder):
     row = write_and_index(folder)
-    rows = [row | {"clip_id": c, "event_start_timestamp": t, "sentence": s} for c, t, s in [("b", 0, "1"), ("a", 9, "2"), ("a", 1, "3"), ("b", 0, "4")]]
+    rows = [
+        row | {"clip_id": c, "event_start_timestamp": t, "sentence": s}
+        for c, t, s in [("b", 0, "1"), ("a", 9, "2"), ("a", 1, "3"), ("b", 0, "4")]
+    ]
     folder.write_table([pa.Table.from_pylist(rows, LABELS_SCHEMA)])
     assert [(r["clip_id"], r["event_start_timestamp"], r["sentence"]) for r in folder.read_table().to_pylist()] == [
         ("a", 1, "3"),

@@ -109,7 +109,9 @@ def test_an_edited_record_keeps_its_edit_and_its_row_follows(inputs, out):
     path.write_text(path.read_text().replace("; no cause was observed.", ", edited."))
     label_run(inputs.config(out, resume_exp_dir=folder.path))
     t_us = int(path.stem.removeprefix("cot_"))
-    (row,) = (r for r in rows_of(only_run(out)) if (r["clip_id"], r["event_start_timestamp"]) == (path.parent.name, t_us))
+    (row,) = (
+        r for r in rows_of(only_run(out)) if (r["clip_id"], r["event_start_timestamp"]) == (path.parent.name, t_us)
+    )
     assert row["sentence"].endswith(", edited.")
 
 
@@ -182,7 +184,10 @@ def test_all_required_inputs_are_named_at_once(inputs, out):
 
 def test_segments_from_parquet_are_labelled_at_their_own_time(inputs, out, tmp_path):
     path = write_segments(tmp_path / "s.parquet", ["clip_1"], [5_012_345])
-    settings = {"data_loader__keyframe__segment_generator_type": "parquet", "data__segment_list_parquet_file": str(path)}
+    settings = {
+        "data_loader__keyframe__segment_generator_type": "parquet",
+        "data__segment_list_parquet_file": str(path),
+    }
     label_run(inputs.config(out, **settings))
     (name,) = records_in(only_run(out))
     assert name == "clip_1/cot_5012345.yaml"

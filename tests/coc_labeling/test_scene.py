@@ -132,7 +132,9 @@ def test_in_a_curve_the_lead_is_on_the_curve_not_straight_ahead():
     ahead = LEFT_CIRCLE.rows(slice(20, 121))
     on_curve = boxes("curve", ahead.x, ahead.y, LEFT_CIRCLE.t_us[:101])
     here = LEFT_CIRCLE.rows(slice(100, 101))
-    straight = boxes("straight", here.x[0] + 22 * np.cos(here.yaw[0]), here.y[0] + 22 * np.sin(here.yaw[0]), LEFT_CIRCLE.t_us[:101])
+    straight = boxes(
+        "straight", here.x[0] + 22 * np.cos(here.yaw[0]), here.y[0] + 22 * np.sin(here.yaw[0]), LEFT_CIRCLE.t_us[:101]
+    )
     lead = lead_at(100, together(on_curve, straight), LEFT_CIRCLE)
     assert lead.track_id == "curve"
     assert lead.distance_m == pytest.approx(20.0 - CAR[0] / 2, abs=0.3)
@@ -190,7 +192,11 @@ def test_what_boxes_show_after_the_keyframe_changes_nothing(seed, frame):
     before = tracks.select(tracks.t_us <= frame * 100_000)
     other = random_boxes(seed + 7, d)
     changed = together(before, other.select(other.t_us > frame * 100_000))
-    assert find_lead(window_at(d, frame, tracks)) == find_lead(window_at(d, frame, changed)) == find_lead(window_at(d, frame, before))
+    assert (
+        find_lead(window_at(d, frame, tracks))
+        == find_lead(window_at(d, frame, changed))
+        == find_lead(window_at(d, frame, before))
+    )
 
 
 @settings(max_examples=40, deadline=None)

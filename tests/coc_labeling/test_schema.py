@@ -160,7 +160,15 @@ def test_every_valid_label_is_read_back_from_json(own):
 
 
 def test_the_taxonomy_is_the_one_of_the_spec():
-    assert list(LongitudinalDecision) == ["track_speed", "follow_lead", "adapt_speed", "search_gap", "overtake", "yield", "stop"]
+    assert list(LongitudinalDecision) == [
+        "track_speed",
+        "follow_lead",
+        "adapt_speed",
+        "search_gap",
+        "overtake",
+        "yield",
+        "stop",
+    ]
     lateral = "keep_lane merge split nudge_out_of_lane nudge_in_lane change_lane pull_over turn abort_manoeuvre"
     assert list(LateralDecision) == lateral.split()
 

@@ -228,6 +228,9 @@ def test_parquet_segments_are_rounded_filtered_and_deduplicated_too(tmp_path):
 
 
 def test_an_empty_list_selects_nothing(tmp_path, from_json):
-    pq.write_table(pa.table({"clip_id": pa.array([], pa.string()), "keyframe_range_start_timestamp": pa.array([], pa.int64())}), tmp_path / "s.parquet")
+    pq.write_table(
+        pa.table({"clip_id": pa.array([], pa.string()), "keyframe_range_start_timestamp": pa.array([], pa.int64())}),
+        tmp_path / "s.parquet",
+    )
     assert from_parquet(tmp_path / "s.parquet") == []
     assert from_json({"stop": []}) == []

@@ -55,7 +55,7 @@ def test_the_layout_of_the_results(data, tmp_path):
     assert autolabel(data, tmp_path) == 0
     names = [f"drive{i}" for i in range(CLIPS)]
     expected = {f"final_outputs/{name}.txt" for name in names} | {f"tmp/raw_results/{name}.json" for name in names}
-    expected |= {"meta_actions.parquet", "clips.parquet", "run_summary.json", "tmp/journal/lock"}
+    expected |= {"meta_actions.parquet", "clips.parquet", "run_summary.json", "tmp/lock"}
     assert set(contents(tmp_path)) == expected
 
 

@@ -13,6 +13,7 @@ from coc_labeling.report.tables import read_clips
 from coc_labeling.results import ABSTENTION, LABELS_SCHEMA, read_valid
 from coc_labeling.schema import UNOBSERVED, Component, Record
 from driving_clips.datasets import open_dataset
+from driving_clips.datasets.base import recording_of
 from driving_clips.ego_motion import EgoMotion
 from driving_clips.errors import ClipError, DatasetError
 from driving_clips.obstacles import ObstacleTracks
@@ -22,7 +23,17 @@ from meta_action.results import SPANS_SCHEMA
 from meta_action.timeline import Timeline
 
 # What a file that is not what it should be can make a reader raise; one clip less, never no report.
-_READING_FAULTS = (ClipError, DatasetError, ArithmeticError, ValueError, LookupError, TypeError, OSError)
+_READING_FAULTS = (
+    ClipError,
+    DatasetError,
+    ArithmeticError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OSError,
+    RuntimeError,
+    EOFError,
+)
 
 _CHANNELS = ("longitudinal", "lateral")
 
@@ -156,12 +167,18 @@ def _read_motion(dataset_name: str, data_dir: str, views: dict[str, ClipView]) -
     loader = TrajectoryLoader(dataset)
     for group in groups:
         for clip in loader.load(group, views.__contains__):
-            view = views[clip.clip_id]
             if isinstance(clip.result, ClipError):
-                view.unreadable = str(clip.result)
-                continue
-            view.ego = clip.result
-            _read_obstacles(loader, clip, view)
+                _note(str(clip.result), clip, views)
+            else:
+                views[clip.clip_id].ego = clip.result
+                _read_obstacles(loader, clip, views[clip.clip_id])
+
+
+def _note(problem: str, clip: LoadedClip, views: dict[str, ClipView]) -> None:
+    """Write a problem down for its clip, or for all clips of a recording that cannot be read."""
+    for clip_id, view in views.items():
+        if clip.clip_id in (clip_id, recording_of(clip_id)):
+            view.unreadable = problem
 
 
 def _read_obstacles(loader: TrajectoryLoader, clip: LoadedClip, view: ClipView) -> None:

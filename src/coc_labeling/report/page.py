@@ -29,6 +29,7 @@ def _environment() -> Environment:
     filters: dict[str, Callable[..., str]] = {
         "count": lambda number: f"{number:,}",
         "percent": percent,
+        "duration": duration,
         "words": lambda name: str(name).replace("_", " "),
         "cause": lambda cause: str(cause).replace("_", " ").replace(":", " · "),
         "rate": lambda rate: "–" if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}",
@@ -52,3 +53,13 @@ def percent(share: float | None) -> str:
     if 0 < value < 0.05:
         return "< 0.1 %"
     return f"{value:.1f} %" if value < 9.95 and value != int(value) else f"{value:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a long time in hours, a shorter one in minutes.
+
+    Example:
+        >>> duration(90), duration(36_000_000)
+        ('1.5 min', '10,000.0 h')
+    """
+    return f"{seconds / 3600:,.1f} h" if seconds >= 7200 else f"{seconds / 60:.1f} min"

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.path import Path
+from matplotlib.transforms import TransformedPath
 
 from coc_labeling.report.clips import ClipView, Keyframe
 from coc_labeling.report.map_view import BOTTOM, LEFT_EDGE, RIGHT_EDGE, TOP, MapView, row_at
@@ -17,6 +18,7 @@ from driving_clips.geometry import Floats
 from driving_clips.obstacles import ObstacleTracks
 
 NEAR_M = 60.0  # obstacles further from the whole path are left out
+BOX_M = 40.0  # at a keyframe, those further from ego are only shown as tracks
 MAX_TRACKS = 40
 TRACK_STEP_US = 500_000
 SEEN_US = 300_000  # a box counts for a keyframe when it was measured within this time of it
@@ -37,26 +39,25 @@ class _Seen:
         at: Floats = self.track.center[self.row, :2]
         return at
 
+    def gap(self, ego: EgoMotion) -> float:
+        """Return its distance to ego at the keyframe in m."""
+        return float(np.hypot(*(self.centre - ego.xyz[row_at(ego, self.keyframe.t_sec), :2])))
+
 
 def draw_road_users(axes: Axes, view: ClipView, ego: EgoMotion, obstacles: ObstacleTracks, chart: MapView) -> None:
     """Draw the tracks near the path as thin lines, and what stood where at each keyframe as boxes or points.
 
     What a label cites is drawn in the colour of leads and tied to ego's place at that keyframe.
     """
-    corner, size = (LEFT_EDGE, TOP), (RIGHT_EDGE - LEFT_EDGE, BOTTOM - TOP)
-    inside = {"clip_path": Rectangle(corner, *size, transform=axes.transData)}
+    edges = [(LEFT_EDGE, TOP), (RIGHT_EDGE, TOP), (RIGHT_EDGE, BOTTOM), (LEFT_EDGE, BOTTOM), (LEFT_EDGE, TOP)]
+    inside = {"clip_path": TransformedPath(Path(edges), axes.transData)}
     cited = {track_id for keyframe in view.keyframes for track_id in keyframe.track_ids}
     tracks = _near_tracks(obstacles, ego, cited)
     for names, colour, width in ((tracks.keys() - cited, _TRACK, 0.7), (tracks.keys() & cited, LEAD, 0.9)):
         lines = [_thinned(tracks[name], chart) for name in sorted(names)]
         draw_lines(axes, lines, colour, width, alpha=0.65, zorder=2, **inside)
     for is_cited, colour, face, zorder in ((False, _BOX, GRID, 3), (True, LEAD, LEAD_SOFT, 5)):
-        seen = [
-            _Seen(keyframe, track, row)
-            for keyframe in view.keyframes
-            for name, track in tracks.items()
-            if (name in keyframe.track_ids) == is_cited and (row := _at(track, keyframe.t_sec)) is not None
-        ]
+        seen = [s for s in _seen(view, tracks, is_cited=is_cited) if is_cited or s.gap(ego) <= BOX_M]
         _draw_boxes(axes, seen, chart, {"zorder": zorder, **inside}, colour, face)
         if is_cited:
             ends = [np.stack([ego.xyz[row_at(ego, s.keyframe.t_sec), :2], s.centre]) for s in seen]
@@ -72,6 +73,16 @@ def _near_tracks(obstacles: ObstacleTracks, ego: EgoMotion, cited: set[str]) -> 
         distances.append((-1.0 if name in cited else float(np.hypot(gaps[..., 0], gaps[..., 1]).min()), name))
     nearest = sorted(pair for pair in distances if pair[0] <= NEAR_M)[:MAX_TRACKS]
     return {name: obstacles.tracks[name] for _, name in nearest}
+
+
+def _seen(view: ClipView, tracks: dict[str, ObstacleTracks], *, is_cited: bool) -> list[_Seen]:
+    """Return where tracks were at each keyframe: those that its label cites, or the others."""
+    return [
+        _Seen(keyframe, track, row)
+        for keyframe in view.keyframes
+        for name, track in tracks.items()
+        if (name in keyframe.track_ids) == is_cited and (row := _at(track, keyframe.t_sec)) is not None
+    ]
 
 
 def _thinned(track: ObstacleTracks, chart: MapView) -> Floats:

@@ -1,10 +1,13 @@
 """What a dataset is to the rest of the toolkit: sources that are found quickly and read one by one."""
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
+
+import numpy as np
 
 from driving_clips import files
 from driving_clips.ego_motion import LAST_TICK, MIN_TICKS, TICK_US, EgoSamples
@@ -13,7 +16,12 @@ from driving_clips.obstacles import ObstacleTracks
 
 CLIP_US = LAST_TICK * TICK_US
 CLIP_SEC = CLIP_US // 1_000_000
-_LEGAL_ID = re.compile(r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")
+_LEGAL_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+
+
+def is_legal_id(name: str) -> bool:
+    """Say whether a text may be a clip id: it becomes the name of files and folders."""
+    return _LEGAL_ID.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -122,11 +130,26 @@ class Dataset(ABC):
         Raises:
             ClipFailedError: unreadable, or two different files with one id.
         """
-        content = read_place(source)
+        content = self.read_place(source)
         for repeat in source.repeats:
-            if read_place(repeat) != content:
+            if self.read_place(repeat) != content:
                 raise duplicate_id(source, repeat)
         return content
+
+    def read_place(self, source: Source) -> bytes:
+        """Return the bytes of one file or archive member; raises ClipFailedError."""
+        if source.member:
+            return files.read_zip_member(source.path, source.member)
+        try:
+            return files.read_bytes(source.path)
+        except OSError as error:
+            raise ClipFailedError(
+                "unreadable", f"{source.path}: cannot be read ({error.strerror or error})."
+            ) from error
+
+    def stamps(self, source: Source) -> str | None:
+        """Return size and time of a source's files as text, to compare later; None where one is missing."""
+        return stamps_of(self.stamped_paths(source))
 
     def clips_of(self, source: Source) -> list[tuple[str, EgoSamples | ClipError]]:
         """Read a source and return its clips in time order, each on its own clock."""
@@ -134,16 +157,6 @@ class Dataset(ABC):
         if not self.cuts_recordings:
             return [(source.recording_id, samples)]
         return cut(source.recording_id, samples)
-
-
-def read_place(source: Source) -> bytes:
-    """Return the bytes of one file or archive member; raises ClipFailedError."""
-    if source.member:
-        return files.read_zip_member(source.path, source.member)
-    try:
-        return files.read_bytes(source.path)
-    except OSError as error:
-        raise ClipFailedError("unreadable", f"{source.path}: cannot be read ({error.strerror or error}).") from error
 
 
 def duplicate_id(first: Source, second: Source) -> ClipFailedError:
@@ -164,18 +177,44 @@ def cut(recording_id: str, samples: EgoSamples) -> list[tuple[str, EgoSamples | 
     end_us = int(samples.t_us[-1])
     if end_us <= CLIP_US:
         return [(recording_id, samples)]
+    starts = np.unique(samples.t_us[samples.t_us >= 0] // CLIP_US) * CLIP_US
     clips: list[tuple[str, EgoSamples | ClipError]] = []
-    first_start = max(0, int(samples.t_us[0])) // CLIP_US * CLIP_US
-    for start_us in range(first_start, end_us, CLIP_US):
-        clip_id = f"{recording_id}-{start_us // 1_000_000}"
+    expected_us = int(starts[0])
+    for start_us in starts.tolist():
+        if start_us > expected_us:  # one word for a stretch without samples, however long
+            silence = f"no ego motion from {expected_us / 1e6:.0f} to {start_us / 1e6:.0f} s of {recording_id}."
+            clips.append((clip_name(recording_id, expected_us), ClipRejectedError("hole", silence)))
+        expected_us = start_us + CLIP_US
+        if end_us == start_us:
+            continue  # the border that the clip before has as its last tick
+        clip: EgoSamples | ClipError = _window(samples, start_us)
         if end_us - start_us < (MIN_TICKS - 1) * TICK_US:
-            rest = ClipRejectedError(
-                "too_short", f"the last {(end_us - start_us) / 1e6:.2f} s of {recording_id} are too short to label."
-            )
-            clips.append((clip_id, rest))
-        else:
-            clips.append((clip_id, _window(samples, start_us)))
+            rest = f"the last {(end_us - start_us) / 1e6:.2f} s of {recording_id} are too short to label."
+            clip = ClipRejectedError("too_short", rest)
+        clips.append((clip_name(recording_id, start_us), clip))
     return clips
+
+
+def clip_name(recording_id: str, start_us: int) -> str:
+    """Return the id of the clip that is cut from a recording at ``start_us``."""
+    return f"{recording_id}-{start_us // 1_000_000}"
+
+
+def recording_of(clip_id: str) -> str:
+    """Return the recording that a clip of this id would have been cut from."""
+    return clip_id.rpartition("-")[0]
+
+
+def start_of(clip_id: str) -> int:
+    """Return where in its recording a cut clip starts, in us."""
+    return int(clip_id.rpartition("-")[2]) * 1_000_000
+
+
+def stamps_of(paths: Iterable[str]) -> str | None:
+    """Return path, size and time of files as text; None where one of them is missing."""
+    stamps = [(path, files.stamp_or_none(path)) for path in paths]
+    rows = [[path, stamp.size, stamp.mtime_ns] for path, stamp in stamps if stamp]
+    return json.dumps(rows) if rows and len(rows) == len(stamps) else None
 
 
 def _window(samples: EgoSamples, start_us: int) -> EgoSamples:
@@ -197,7 +236,7 @@ def collect(discovery: Discovery, found: Iterable[tuple[str, Source]]) -> None:
     repeats: dict[str, list[Source]] = {}
     for group, source in found:
         name = source.recording_id
-        if not _LEGAL_ID.match(name):
+        if not is_legal_id(name):
             discovery.problems[str(source)] = ClipFailedError(
                 "illegal_id",
                 f"{source}: {name!r} cannot be a clip id (letters, digits, '.', '_' and '-', not starting with "

@@ -1,6 +1,7 @@
 """Boreas: post-processed poses of the camera at 10 Hz (Burnett et al., arXiv 2203.10168; CC BY 4.0)."""
 
 import gzip
+import zlib
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class BoreasDataset(Dataset):
         """List the sequences below the folder, each a group of its own."""
         discovery = Discovery()
         found = []
-        for path in files.walk_files(self.data_dir, (_POSES, f"{_POSES}.gz")):
+        for path in files.walk_files(files.absolute(self.data_dir), (_POSES, f"{_POSES}.gz")):
             name = files.base_name(path).removesuffix(".gz").removesuffix(_POSES).removesuffix(".")
             name = name or path.split("/")[-3]  # <sequence>/applanix/camera_poses.csv
             found.append((name, Source(name, path)))
@@ -39,15 +40,19 @@ class BoreasDataset(Dataset):
             raise DatasetError(f"{self.data_dir}: no Boreas poses. Expected <sequence>/applanix/{_POSES}.")
         return discovery
 
+    def read_place(self, source: Source) -> bytes:
+        """Return the CSV, unpacked where it is gzipped."""
+        content = super().read_place(source)
+        if not source.path.endswith(".gz"):
+            return content
+        try:
+            return gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ClipFailedError("corrupt_csv", f"{source}: damaged gzip file ({error}).") from error
+
     def read_ego(self, source: Source) -> EgoSamples:
         """Read the poses; the clock's zero is the first pose."""
-        content = self.read_source(source)
-        if source.path.endswith(".gz"):
-            try:
-                content = gzip.decompress(content)
-            except (OSError, EOFError) as error:
-                raise ClipFailedError("corrupt_csv", f"{source}: damaged gzip file ({error}).") from error
-        table = columns.read_csv(content, source)
+        table = columns.read_csv(self.read_source(source), source)
         names = ("GPSTime", *_POSITION, *_VELOCITY, *_ANGLES)
         missing = [name for name in names if name not in table.column_names]
         if missing:

@@ -42,7 +42,7 @@ def read_csv(content: bytes, origin: object) -> pa.Table:
 
 def floats(table: pa.Table, name: str, origin: object) -> Floats:
     """Return a column as float64, nulls as NaN; raises ClipFailedError where it holds no numbers."""
-    column = table.column(name)
+    column = _only(table, name, origin)
     try:
         values: Floats = column.to_numpy().astype(np.float64)
     except (pa.ArrowException, ValueError, TypeError) as error:
@@ -60,7 +60,7 @@ def floats_2d(table: pa.Table, names: Sequence[str], origin: object) -> Floats:
 
 def microseconds(table: pa.Table, name: str, origin: object) -> NDArray[np.int64]:
     """Return a column of timestamps as int64; raises ClipFailedError for nulls, text and fractions."""
-    column = table.column(name)
+    column = _only(table, name, origin)
     if pa.types.is_integer(column.type) and not column.null_count:
         whole: NDArray[np.int64] = column.to_numpy().astype(np.int64)
         return whole
@@ -68,6 +68,13 @@ def microseconds(table: pa.Table, name: str, origin: object) -> NDArray[np.int64
     if not np.isfinite(values).all() or (values != np.round(values)).any() or (np.abs(values) > 2**62).any():
         raise wrong_schema(origin, f"whole microseconds in column {name}", "values that are none")
     return values.astype(np.int64)
+
+
+def _only(table: pa.Table, name: str, origin: object) -> pa.ChunkedArray:
+    times = table.column_names.count(name)
+    if times != 1:
+        raise wrong_schema(origin, f"one column {name}", f"{times} of that name")
+    return table.column(name)
 
 
 def wrong_schema(origin: object, expected: str, found: str) -> ClipFailedError:

@@ -9,7 +9,7 @@ from driving_clips import files
 from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect, duplicate_id
 from driving_clips.datasets.columns import wrong_schema
 from driving_clips.ego_motion import EgoSamples
-from driving_clips.errors import ClipFailedError, DatasetError
+from driving_clips.errors import ClipFailedError, ClipRejectedError, DatasetError
 from driving_clips.geometry import Floats, enu_axes, quat_of_matrix, yaw_of
 from driving_clips.obstacles import ObstacleTracks
 
@@ -59,29 +59,41 @@ class Comma2k19Dataset(Dataset):
                 files.join(source.path, _POSITIONS)
             ):
                 raise duplicate_id(source, repeat)
-        t = _array(source, "global_pose/frame_times", 1)
-        position = _array(source, _POSITIONS, 2)
-        wxyz = _array(source, "global_pose/frame_orientations", 2)
-        speed_t = _array(source, "processed_log/CAN/speed/t", 1)
-        speed = _array(source, "processed_log/CAN/speed/value", 2)[:, 0]
-        if not len(t) == len(position) == len(wxyz) or not len(t) or len(speed_t) != len(speed) or not len(speed):
-            raise wrong_schema(source, "as many frame times as poses", f"{len(t)}, {len(position)}, {len(wxyz)}")
-        enu = enu_axes(position[np.isfinite(position).all(axis=1)][0]) if np.isfinite(position).any() else np.eye(3)
+        t = _array(source, "global_pose/frame_times")
+        position = _array(source, _POSITIONS, 3)
+        wxyz = _array(source, "global_pose/frame_orientations", 4)
+        speed_t = _array(source, "processed_log/CAN/speed/t")
+        speed = _array(source, "processed_log/CAN/speed/value")
+        if not len(t) == len(position) == len(wxyz) or len(speed_t) != len(speed):
+            found = f"{len(t)} times, {len(position)} positions, {len(wxyz)} orientations"
+            raise wrong_schema(source, "as many frame times as poses, as many speeds as their times", found)
+        timed = np.isfinite(t)
+        placed = timed & np.isfinite(position).all(axis=1)
+        measured = np.isfinite(speed_t) & np.isfinite(speed)
+        if not placed.any() or not measured.any():
+            raise ClipRejectedError(
+                "no_finite_samples", f"{source}: no finite pose or no finite speed: nothing to label."
+            )
+        origin = position[placed][0]
+        enu = enu_axes(origin)
         quat = _vehicle_rotation(wxyz, enu)
         heading = yaw_of(quat)
-        along = np.interp(t, speed_t, speed)
+        along = np.interp(t, speed_t[measured], speed[measured])
         velocity = np.stack([along * np.cos(heading), along * np.sin(heading), np.zeros_like(along)], axis=1)
-        return EgoSamples(_micros(t, t[0]), (position - position[0]) @ enu.T, quat, velocity)
+        xyz = (position - origin) @ enu.T
+        t_us = _micros(t[timed], t[timed][0])
+        return EgoSamples(t_us, xyz[timed], quat[timed], velocity[timed])
 
     def read_obstacles(self, source: Source, ego: EgoSamples) -> ObstacleTracks | None:
         """Turn radar returns that are stable and move over ground into tracks without size or orientation."""
         if not files.exists(files.join(source.path, "processed_log/CAN/radar/value")):
             return None
-        t = _array(source, "processed_log/CAN/radar/t", 1)
-        rows = _array(source, "processed_log/CAN/radar/value", 2)
-        if rows.shape[1] < 7 or len(t) != len(rows):
-            raise wrong_schema(source, "radar rows of 7 values", f"{rows.shape}")
-        zero = _array(source, "global_pose/frame_times", 1)[0]
+        t = _array(source, "processed_log/CAN/radar/t")
+        rows = _array(source, "processed_log/CAN/radar/value", 7)
+        if len(t) != len(rows):
+            raise wrong_schema(source, "as many radar rows as their times", f"{len(rows)} rows, {len(t)} times")
+        frame_times = _array(source, "global_pose/frame_times")
+        zero = float(frame_times[np.isfinite(frame_times)][0])
         return radar_tracks(_micros(t, zero), rows, ego)
 
     def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
@@ -177,15 +189,15 @@ def _micros(t_sec: Floats, zero_sec: float) -> NDArray[np.int64]:
     return t_us
 
 
-def _array(source: Source, part: str, dimensions: int) -> Floats:
-    """Load one array of a segment; the files are npy without the ending, and never pickles."""
+def _array(source: Source, part: str, width: int | None = None) -> Floats:
+    """Load one array of a segment, (N,) or (N, width); the files are npy without the ending, and never pickles."""
     path = files.join(source.path, part)
     try:
         array: Floats = np.load(io.BytesIO(files.read_bytes(path)), allow_pickle=False).astype(np.float64)
     except (OSError, ValueError, EOFError) as error:
         raise ClipFailedError("corrupt_array", f"{path}: expected a numpy array ({error}).") from error
-    if array.ndim == 1 and dimensions == 2:
-        array = array[:, None]
-    if array.ndim != dimensions:
-        raise wrong_schema(path, f"{dimensions} dimensions", f"shape {array.shape}")
-    return array
+    if width is None and array.shape[1:] in ((), (1,)):
+        return array.reshape(-1)
+    if array.ndim != 2 or width is None or array.shape[1] < width:
+        raise wrong_schema(path, f"an array of shape (N, {width or 1})", f"shape {array.shape}")
+    return array[:, :width]

@@ -5,7 +5,7 @@ import hashlib
 
 def stable_hash(text: str) -> int:
     """Return a 64-bit hash that is the same in every process, on every machine, in every version."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8], "big")
 
 
 def bucket(recording_id: str) -> str:

