@@ -1,6 +1,7 @@
 """Command ``python -m benchmarks.run_all``: measure everything and print one table."""
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -26,7 +27,8 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="coc-benchmark-", dir=arguments.work_dir))
     try:
         for name in arguments.only:
-            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            load, cores = os.getloadavg()[0], os.cpu_count()  # what else runs here makes the numbers worse
+            print(f"measuring {name}, load {load:.1f} on {cores} cores ...", file=sys.stderr, flush=True)
             rows += MODULES[name].measure(QUICK if arguments.quick else FULL, work / name)
     finally:
         # Only now: for minutes after many files were deleted, some file systems are slow to create new ones.

@@ -53,16 +53,25 @@ def find_shards(folders: Sequence[str], stem: str, ending: str) -> ShardFiles | 
     return next((ShardFiles(count, paths) for count, paths in by_count.items()), None)
 
 
-def read_summaries(shards: ShardFiles) -> tuple[Tally, dict[str, Any]]:
-    """Add up the summaries of shards; returns the counts and the first shard's summary."""
+def read_summaries(shards: ShardFiles) -> tuple[Tally, list[dict[str, Any]]]:
+    """Add up the summaries of shards; returns the counts and each shard's configuration.
+
+    Raises:
+        DatasetError: a file that is no summary.
+    """
     tally = Tally()
-    summaries = [(path, json.loads(files.read_text(path))) for _, path in sorted(shards.paths.items())]
-    for path, summary in summaries:
-        for outcome, reasons in summary["ids"].items():
-            for reason, ids in reasons.items():
-                for item, message in _items(ids, path, summary["messages"]):
-                    tally.add(outcome, reason, item, message)
-    return tally, summaries[0][1]
+    configs = []
+    for _, path in sorted(shards.paths.items()):
+        try:
+            summary = json.loads(files.read_text(path))
+            configs.append(dict(summary["config"]))
+            for outcome, reasons in summary["ids"].items():
+                for reason, ids in reasons.items():
+                    for item, message in _items(ids, path, summary["messages"]):
+                        tally.add(outcome, reason, item, message)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{path}: expected a run's summary ({error!r}). Run this shard again.") from error
+    return tally, configs
 
 
 def _items(ids: Any, path: str, messages: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -83,6 +83,7 @@ class GroupLabeller:
             except ClipError as error:
                 problems += [_problem(error, keyframe) for keyframe in keyframes]
                 continue
+            self.folder.remove_leftovers(clip.clip_id)
             timeline = task.timelines.get(clip.clip_id, Timeline(clip.clip_id, ()))
             for keyframe in keyframes:
                 try:
@@ -120,7 +121,8 @@ class GroupLabeller:
                 window=window.info,
                 provenance=self.agent.provenance(self.loader.dataset.name, self.code_version),
             )
-        except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except Exception as error:
+            # whatever an agent stumbles over costs this window only
             raise ClipFailedError("crashed", f"{self.agent.name}: {type(error).__name__}: {error}") from error
 
 

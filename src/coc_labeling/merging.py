@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batch_runs.merging import find_shards, read_summaries
 from batch_runs.outcomes import Tally, write_summary
-from coc_labeling.results import LABELS_SCHEMA, SUMMARY, ExperimentFolder
+from coc_labeling.errors import CocLabelingError
+from coc_labeling.results import SUMMARY, ExperimentFolder, differences, read_labels
 from driving_clips import files
 
 
@@ -17,25 +17,31 @@ def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
     Records that lie in another folder than ``out`` are copied there, their times kept.
 
     Raises:
-        DatasetError: the shards do not belong together, or ``out`` cannot be written to.
+        DatasetError, CocLabelingError: the shards do not belong together, a table is damaged, a record is gone, or
+            ``out`` cannot be written to.
     """
     labels = find_shards(folders, "labels", "parquet")
     summaries = find_shards(folders, "run_summary", "json")
     if labels is None or summaries is None:
         return None
     folder = ExperimentFolder(out)
-    tally, first = read_summaries(summaries)
+    tally, configs = read_summaries(summaries)
+    for config in configs[1:]:
+        if different := differences(configs[0], config):
+            raise CocLabelingError(
+                f"the shards were not labelled alike: {'; '.join(different)}. Merge those of one run."
+            )
     tables: list[pa.Table] = []
     with folder.opened():
         for path in labels.paths.values():
-            table = pq.read_table(path, partitioning=None).cast(LABELS_SCHEMA)
+            table = read_labels(path)
             _bring(table, ExperimentFolder(files.parent(path)), folder)
             tables.append(table)
         folder.write_table(tables)
         write_summary(
             folder.table_path(SUMMARY),
             "coc merge",
-            first["config"] | {"shard": None},
+            configs[0] | {"shard": None},
             tally,
             unit="windows",
             merged_shards=sorted(labels.paths),
@@ -49,4 +55,11 @@ def _bring(table: pa.Table, source: ExperimentFolder, target: ExperimentFolder) 
         return
     keys = (table.column(name).to_pylist() for name in ("clip_id", "event_start_timestamp"))
     for clip_id, t_us in zip(*keys, strict=True):
-        files.copy(source.record_path(clip_id, t_us), target.record_path(clip_id, t_us))
+        path = source.record_path(clip_id, t_us)
+        try:
+            files.copy(path, target.record_path(clip_id, t_us))
+        except FileNotFoundError as error:
+            raise CocLabelingError(
+                f"{path}: this record is in the shard's table, but its file is gone. Run the shard again with "
+                "resume_exp_dir, then merge."
+            ) from error

@@ -34,7 +34,7 @@ def from_yaml(text: str, origin: str, clip_id: str | None = None) -> Record:
     """
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that is none
         raise RecordError(f"{origin}: expected YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(content, dict):
         raise RecordError(f"{origin}: expected a mapping with the key 'results', found {type(content).__name__}.")
@@ -60,7 +60,7 @@ def upgrade(results: Mapping[str, Any], origin: str) -> dict[str, Any]:
     content = dict(results)
     version = content.get("schema_version", 0)
     while version != SCHEMA_VERSION:
-        if version not in UPGRADES:
+        if not isinstance(version, int) or version not in UPGRADES:
             raise RecordError(
                 f"{origin}: schema_version is {version!r}; this version of CoC Toolkit reads 0 (released tool) to "
                 f"{SCHEMA_VERSION}. Install a newer one to read it."
@@ -72,7 +72,9 @@ def upgrade(results: Mapping[str, Any], origin: str) -> dict[str, Any]:
 
 def _from_released(old: dict[str, Any]) -> dict[str, Any]:
     """Version 0, what the released tool writes (nested or flat): a sentence, its prompt and the tokens."""
-    sentence = released_sentence(old.get("final_content"))
+    if "final_content" not in old:
+        return {**old, "schema_version": 1}  # no record of any kind: validating it says what is missing
+    sentence = released_sentence(old["final_content"])
     if is_empty_answer(sentence):
         label: dict[str, Any] = {
             "abstention": {"reason": "empty_answer", "detail": f"the released record's sentence is {sentence!r}"}
@@ -82,6 +84,7 @@ def _from_released(old: dict[str, Any]) -> dict[str, Any]:
         label = {"effect_on_ego_behavior": sentence}
         final_content = old["final_content"]
     prompt = old.get("prompt") or []
+    used = old["model_usage"] if isinstance(old.get("model_usage"), dict) else {}
     return {
         "schema_version": 1,
         "clip_id": old.get("clip_id"),
@@ -94,7 +97,7 @@ def _from_released(old: dict[str, Any]) -> dict[str, Any]:
             "model": str(old.get("model_name", "")),
             "prompt_version": str(old.get("coc_prompt_version", "")),
         },
-        "usage": {k: v for k, v in (old.get("model_usage") or {}).items() if k in _USAGE and isinstance(v, int)},
+        "usage": {key: value for key, value in used.items() if key in _USAGE and isinstance(value, int)},
         "prompt": [_released_message(message) for message in prompt] if isinstance(prompt, list) else [],
     }
 

@@ -86,6 +86,10 @@ class ExperimentFolder:
     def _journal_dir(self) -> str:
         return files.join(self.path, f".journal{self.shard.suffix}")
 
+    def remove_leftovers(self, clip_id: str) -> None:
+        """Delete what a killed run left half written of a clip."""
+        files.remove_leftovers(f"{self.path}/{clip_id}")
+
     def write(self, record: Record) -> dict:
         """Write a record's file and return its row."""
         path = self.record_path(record.clip_id, record.event_start_timestamp)
@@ -122,8 +126,8 @@ class ExperimentFolder:
         if not files.exists(path):
             return LABELS_SCHEMA.empty_table()
         try:
-            return pq.read_table(path, partitioning=None).select(LABELS_SCHEMA.names).cast(LABELS_SCHEMA)
-        except (pa.ArrowException, OSError, KeyError, ValueError):
+            return read_labels(path)
+        except CocLabelingError:
             return LABELS_SCHEMA.empty_table()  # it is made again from the files
 
     def write_table(self, parts: Sequence[pa.Table]) -> None:
@@ -235,11 +239,24 @@ def resumed_experiment(output_root: str, resume_exp_dir: str) -> str:
     """
     for path in (resume_exp_dir, files.join(output_root, resume_exp_dir)):
         if files.is_dir(path):
+            _refuse_other_folders(path)
             return path
     raise CocLabelingError(
         f"resume_exp_dir={resume_exp_dir}: no such folder, neither as a path nor below {output_root}. "
         "Use resume_exp_dir=null to start a new experiment."
     )
+
+
+def _refuse_other_folders(path: str) -> None:
+    """Raise CocLabelingError for a folder that holds things, and no record or table of an experiment among them."""
+    names = files.list_names(path)
+    folders = files.list_folders(path)
+    if CONFIG in names or any(name.startswith("labels.") for name in names) or not (names or folders):
+        return
+    for folder in folders:
+        if any(name.startswith("cot_") for name in files.list_names(files.join(path, folder), ".yaml")):
+            return
+    raise CocLabelingError(f"resume_exp_dir={path}: no experiment in this folder. Point it at a folder of Step 3.")
 
 
 def load_labels(run_dir: str) -> pa.Table:
@@ -252,8 +269,17 @@ def load_labels(run_dir: str) -> pa.Table:
     if not names:
         raise CocLabelingError(f"{run_dir}: no {LABELS} in it. Expected an experiment folder of Step 3.")
     whole = [LABELS] if LABELS in names else names
-    tables = [pq.read_table(files.join(run_dir, name), partitioning=None).cast(LABELS_SCHEMA) for name in whole]
-    return pa.concat_tables(tables)
+    return pa.concat_tables([read_labels(files.join(run_dir, name)) for name in whole])
+
+
+def read_labels(path: str) -> pa.Table:
+    """Return one table of labels; raises CocLabelingError where it is damaged or another table."""
+    try:
+        return pq.read_table(path, partitioning=None).select(LABELS_SCHEMA.names).cast(LABELS_SCHEMA)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise CocLabelingError(
+            f"{path}: expected a table of labels ({error}). Run the labelling again with resume_exp_dir to rebuild it."
+        ) from error
 
 
 def remember_config(folder: ExperimentFolder, config: dict[str, Any]) -> None:
@@ -262,21 +288,32 @@ def remember_config(folder: ExperimentFolder, config: dict[str, Any]) -> None:
     Raises:
         CocLabelingError: the folder holds records made with another model, agent, dataset or window.
     """
-    path = folder.table_path(CONFIG)
+    path = files.join(folder.path, CONFIG)  # one for all shards
     if not files.exists(path):
         files.write_atomic(path, json.dumps(config, indent=2) + "\n")
         return
-    earlier = json.loads(files.read_text(path))
-    different = [
-        f"{key} was {_value(earlier, key)!r} and is {_value(config, key)!r}"
-        for key in MUST_AGREE
-        if _value(earlier, key) != _value(config, key)
-    ]
+    try:
+        earlier = dict(json.loads(files.read_text(path)))
+    except (ValueError, TypeError) as error:
+        raise CocLabelingError(
+            f"{path}: expected the configuration of this experiment ({error}). Restore the file, or delete it if the "
+            "configuration has not changed."
+        ) from error
+    different = differences(earlier, config)
     if different:
         raise CocLabelingError(
             f"{folder.path}: cannot be resumed, its records were made otherwise: {'; '.join(different)}. "
             "Start a new experiment with resume_exp_dir=null."
         )
+
+
+def differences(earlier: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """Return, in words, where two configurations make records that do not belong together."""
+    return [
+        f"{key} was {_value(earlier, key)!r} and is {_value(config, key)!r}"
+        for key in MUST_AGREE
+        if _value(earlier, key) != _value(config, key)
+    ]
 
 
 def _value(config: dict[str, Any], key: str) -> Any:

@@ -5,11 +5,12 @@ from importlib.metadata import version
 from batch_runs.outcomes import Tally, write_summary
 from batch_runs.shards import WHOLE, parse_shard
 from coc_labeling.agents import create_agent
+from coc_labeling.agents.base import Agent
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.engine import GroupLabeller, label_windows
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.results import SUMMARY, ExperimentFolder, new_experiment, remember_config, resumed_experiment
-from coc_labeling.selection import select
+from coc_labeling.selection import refuse_unsupported, select
 from driving_clips.datasets import open_dataset
 from driving_clips.trajectories import TrajectoryLoader, find_groups
 from meta_action.reading import read_spans, timelines
@@ -21,8 +22,7 @@ def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
     Raises:
         CocLabelingError, DatasetError, MetaActionError: nothing can be done as configured.
     """
-    agent = create_agent(config.model_name)
-    _require(config)
+    agent = check(config)
     shard = parse_shard(config.shard) if config.shard else WHOLE
     keyframes = [keyframe for keyframe in select(config) if keyframe.clip_id in shard]
     dataset = open_dataset(config.data.dataset_name, str(config.data.data_dir))
@@ -54,6 +54,18 @@ def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
             keyframes=len(keyframes),
         )
     return folder, tally
+
+
+def check(config: RunConfig) -> Agent:
+    """Return the agent of a configuration that can be run, as far as that shows without its inputs.
+
+    Raises:
+        CocLabelingError: an unknown model or meta-action, a key that is required or not supported yet.
+    """
+    agent = create_agent(config.model_name)
+    refuse_unsupported(config)
+    _require(config)
+    return agent
 
 
 def _require(config: RunConfig) -> None:

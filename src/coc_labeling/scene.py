@@ -18,6 +18,8 @@ LEAD_RANGE_M = 80.0
 LEAD_HALF_WIDTH_M = 1.8  # half a lane of 3.6 m
 LEAD_SEEN_SEC = 0.5  # a track is taken as present for this long after its last box
 LEAD_SPEED_SEC = 1.0  # the history that the lead's own motion is measured over
+ONCOMING_MPS = 1.0
+CROSSING_MPS = 2.0  # a vehicle that moves faster across the path than along it is none to follow
 PATH_STEP_M = 0.2
 CURVE_MIN_TURN_RAD = 0.12
 TURN_MIN_TURN_RAD = 0.9
@@ -112,12 +114,14 @@ def _as_lead(track: ObstacleTracks, path: DrivenPath, window: Window) -> Lead | 
     if len(recent) < 3 or recent.t_us[-1] - recent.t_us[0] < 0.3e6:
         return None
     s, d = path.project(recent.center[:, :2])
-    half_length = np.nan_to_num(recent.size[-1, 0]) / 2
-    distance = float(s[-1] - half_length)
-    if abs(d[-1]) > LEAD_HALF_WIDTH_M or not 0.0 < distance <= LEAD_RANGE_M:
+    seconds = (recent.t_us - window.t0_us) / 1e6
+    speed, drift = (float(np.polyfit(seconds, values, 1)[0]) for values in (s, d))
+    s_now, d_now = s[-1] - speed * seconds[-1], d[-1] - drift * seconds[-1]
+    distance = float(s_now - np.nan_to_num(recent.size[-1, 0]) / 2)
+    if abs(d_now) > LEAD_HALF_WIDTH_M or not 0.0 < distance <= LEAD_RANGE_M:
         return None
-    seconds = (recent.t_us - recent.t_us[-1]) / 1e6
-    speed = float(np.polyfit(seconds, s, 1)[0])
+    if speed < -ONCOMING_MPS or abs(drift) > max(CROSSING_MPS, abs(speed)):
+        return None
     ego_speed = float(window.ego.longitudinal_speed[window.row])
     return Lead(str(track.track_id[0]), distance, speed, ego_speed - speed)
 

@@ -87,6 +87,9 @@ class Relation(StrEnum):
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Unicode = Annotated[
+    str, StringConstraints(max_length=100_000)
+]  # a constraint makes pydantic refuse what UTF-8 cannot hold
 ComponentId = Annotated[str, StringConstraints(pattern=r"^c[1-9][0-9]*$")]
 
 
@@ -149,8 +152,8 @@ class CoCLabel(Strict):
     longitudinal: Longitudinal | None = None
     lateral: Lateral | None = None
     components: tuple[Component, ...] = ()
-    trace: str | None = None
-    effect_on_ego_behavior: str | None = None
+    trace: Unicode | None = None
+    effect_on_ego_behavior: Unicode | None = None
     abstention: Abstention | None = None
 
     @model_validator(mode="after")

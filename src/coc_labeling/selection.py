@@ -27,24 +27,36 @@ _NOT_YET = (
 )
 
 
+def refuse_unsupported(config: RunConfig) -> None:
+    """Raise CocLabelingError for an unknown meta-action in the filter, or a key that is not supported yet."""
+    rules = config.data_loader.keyframe
+    for key in _NOT_YET:
+        if attrgetter(key)(config):
+            raise CocLabelingError(f"{key}: not supported yet. Leave it at its default.")
+    if rules.meta_action_filter is None:
+        return
+    if rules.segment_generator_type == "parquet":
+        raise CocLabelingError(
+            "data_loader.keyframe.meta_action_filter: a parquet list of segments names no meta-actions to filter "
+            "by. Set it to null, or use segment_generator_type=json."
+        )
+    try:
+        parse_names(rules.meta_action_filter)
+    except MetaActionError as error:
+        raise CocLabelingError(f"data_loader.keyframe.meta_action_filter: {error}") from error
+
+
 def select(config: RunConfig) -> list[Keyframe]:
     """Return the keyframes to label, sorted by clip and time, one per moment.
 
     Raises:
-        CocLabelingError: no list, an unreadable one, an unknown meta-action, or a key that is not supported yet.
+        CocLabelingError: no list, an unreadable one, or filters that cannot be followed.
     """
-    for key in _NOT_YET:
-        if attrgetter(key)(config):
-            raise CocLabelingError(f"{key}: not supported yet. Leave it at its default.")
+    refuse_unsupported(config)
     rules = config.data_loader.keyframe
     keyframes = _read(config)
     if rules.meta_action_filter is not None:
-        if rules.segment_generator_type == "parquet":
-            raise CocLabelingError(
-                "data_loader.keyframe.meta_action_filter: a parquet list of segments names no meta-actions to filter "
-                "by. Set it to null, or use segment_generator_type=json."
-            )
-        keyframes = _with_actions(keyframes, rules.meta_action_filter)
+        keyframes = _with_actions(keyframes, set(parse_names(rules.meta_action_filter)))
     if rules.round_event_start_frame_interval > 1:
         keyframes = _rounded(keyframes, rules.round_event_start_frame_interval)
     keyframes = [keyframe for keyframe in keyframes if _passes(keyframe, rules)]
@@ -105,11 +117,7 @@ def _column(table: pa.Table, wanted: str | list, number: int, path: str) -> str:
     )
 
 
-def _with_actions(keyframes: list[Keyframe], names: list[str]) -> list[Keyframe]:
-    try:
-        wanted = set(parse_names(names))
-    except MetaActionError as error:
-        raise CocLabelingError(f"data_loader.keyframe.meta_action_filter: {error}") from error
+def _with_actions(keyframes: list[Keyframe], wanted: set[str]) -> list[Keyframe]:
     kept = (replace(k, actions=tuple(a for a in k.actions if a in wanted)) for k in keyframes)
     return [keyframe for keyframe in kept if keyframe.actions]
 

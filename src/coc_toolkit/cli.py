@@ -1,19 +1,14 @@
 """Command ``coc``: every step as a subcommand."""
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, NoReturn
 
 import typer
 
-from batch_runs.outcomes import EXIT_FAILED, EXIT_NOTHING
-from batch_runs.terminal import complain, run_command, say
-from coc_labeling.errors import CocLabelingError
-from driving_clips.errors import DatasetError
-from meta_action.errors import MetaActionError
-
-USAGE_ERRORS = (DatasetError, MetaActionError, CocLabelingError)
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
+# Imports stand in the functions: help is quick, and the doctor works where another package shadows ours.
 app = typer.Typer(
     name="coc",
     help="Turns recorded driving into Chain-of-Causation training data.",
@@ -31,7 +26,7 @@ def demo(
     """Label the real drives that ship with the repository and write a report."""
     from coc_toolkit.demo import run_demo
 
-    raise typer.Exit(run_command(lambda: run_demo(data, out), *USAGE_ERRORS))
+    _end(lambda: run_demo(data, out))
 
 
 @app.command("meta-actions", context_settings=PASS_ON, add_help_option=False)
@@ -76,7 +71,7 @@ def run(
     request = PipelineRequest(
         dataset, data_dir, out, model_name, scene_list, num_workers, shard, strict, tuple(overrides or ())
     )
-    raise typer.Exit(run_command(lambda: run_and_report(request).exit_code, *USAGE_ERRORS))
+    _end(lambda: run_and_report(request).exit_code)
 
 
 @app.command()
@@ -85,28 +80,9 @@ def merge(
     out: Annotated[str | None, typer.Option(help="where the whole goes (default: the first folder)")] = None,
 ) -> None:
     """Join the shards of a run and name the missing ones."""
-    raise typer.Exit(run_command(lambda: _merge(folders, out or folders[0]), *USAGE_ERRORS))
+    from coc_toolkit.merging import merge_folders
 
-
-def _merge(folders: list[str], out: str) -> int:
-    from coc_labeling.merging import merge_labels
-    from meta_action.merging import merge_results
-
-    merged = False
-    missing: list[int] = []
-    for unit, join in (("clips", merge_results), ("windows", merge_labels)):
-        result = join(folders, out)
-        if result is None:
-            continue
-        merged = True
-        tally, missing = result
-        say(*tally.lines(unit), f"merged into: {out}")
-        if missing:
-            complain(f"missing shards: {', '.join(map(str, missing))}. Run them, then merge again.")
-    if not merged:
-        complain(f"error: no shards in {', '.join(folders)}. Expected folders written with --shard i/n.")
-        return EXIT_NOTHING
-    return EXIT_FAILED if missing else 0
+    _end(lambda: merge_folders(folders, out or folders[0]))
 
 
 @app.command()
@@ -116,13 +92,14 @@ def report(
     sample: Annotated[int, typer.Option(help="how many clips to show in detail", min=0)] = 12,
 ) -> None:
     """Write one self-contained HTML page about a run."""
+    from batch_runs.terminal import say
     from coc_labeling.report import build_report
 
     def write() -> int:
         say(f"report: {build_report(run_dirs, out, sample)}")
         return 0
 
-    raise typer.Exit(run_command(write, *USAGE_ERRORS))
+    _end(write)
 
 
 @app.command()
@@ -135,10 +112,20 @@ def doctor() -> None:
     for finding in findings:
         if finding.section != section:
             section = finding.section
-            say("", section)
+            typer.echo(f"\n{section}")
         mark = {True: "ok  ", False: "BAD ", None: "-   "}[finding.ok]
-        say(f"  {mark}{finding.text}")
-    raise typer.Exit(EXIT_FAILED if any(finding.ok is False for finding in findings) else 0)
+        typer.echo(f"  {mark}{finding.text}")
+    raise typer.Exit(1 if any(finding.ok is False for finding in findings) else 0)
+
+
+def _end(command: Callable[[], int]) -> NoReturn:
+    """Run a command and leave with its exit code."""
+    from batch_runs.terminal import run_command
+    from coc_labeling.errors import CocLabelingError
+    from driving_clips.errors import DatasetError
+    from meta_action.errors import MetaActionError
+
+    raise typer.Exit(run_command(command, DatasetError, MetaActionError, CocLabelingError))
 
 
 def main() -> None:

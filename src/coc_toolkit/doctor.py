@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def _shadowing() -> Iterator[Finding]:
     clean = True
     for name in OUR_PACKAGES:
         spec = importlib.util.find_spec(name)
-        place = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
+        place = _place(spec)
         if place != home:
             clean = False
             where = f"comes from {place}" if place else "is not found"
@@ -80,6 +81,15 @@ def _shadowing() -> Iterator[Finding]:
             yield Finding("Shadowing", False, text)
     if clean:
         yield Finding("Shadowing", True, "no other package or command of our names comes before ours")
+
+
+def _place(spec: ModuleSpec | None) -> Path | None:
+    """Return the folder that a package or module is found in."""
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).resolve().parent
+    return Path(spec.origin).resolve().parent if spec.origin else None
 
 
 def _extras() -> Iterator[Finding]:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from batch_runs.outcomes import Tally
 from batch_runs.shards import parse_shard
 from batch_runs.terminal import say
 from coc_labeling.config.loading import load_config
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.keyframes import SAMPLED_FILE, KeyframeRules, select_keyframes, write_keyframes
 from coc_labeling.report import build_report
-from coc_labeling.run import label_run
+from coc_labeling.run import check, label_run
 from driving_clips import files
 from meta_action.names import ALL_EGO, BY_NAME, parse_names
 from meta_action.reading import read_spans
@@ -49,22 +48,38 @@ def run_pipeline(request: PipelineRequest) -> PipelineResult:
     Raises:
         DatasetError, MetaActionError, CocLabelingError: nothing can be done as asked.
     """
+    names = parse_names([ALL_EGO])
+    folder = ResultsFolder(files.join(request.out, "meta_actions"), names, parse_shard(request.shard))
+    keyframe_dir = files.join(request.out, "keyframes")
+    config = _step_3(request, folder.final_dir, files.join(keyframe_dir, SAMPLED_FILE))
+    check(config)
+
     say(f"Step 1: meta-actions of {request.dataset}")
-    tally, meta_action_dir = _label_meta_actions(request)
-    say(*tally.lines("clips"))
+    tally, notices = label_dataset(
+        LabelRequest(
+            dataset_name=request.dataset,
+            data_dir=request.data_dir,
+            save_dir=folder.save_dir,
+            names=names,
+            cache_dir=files.join(request.out, "cache"),
+            scene_list=request.scene_list,
+            num_workers=request.num_workers,
+            shard=folder.shard,
+        )
+    )
+    say(*(f"note: {notice}" for notice in notices), *tally.lines("clips"))
     codes = [tally.exit_code(strict=request.strict)]
 
     say("Step 2: keyframes")
-    keyframes = select_keyframes(read_spans(meta_action_dir), KeyframeRules(actions=tuple(BY_NAME)))
-    keyframe_dir = files.make_dir(files.join(request.out, "keyframes"))
-    write_keyframes(keyframes, KeyframeRules.target_count, keyframe_dir)
+    keyframes = select_keyframes(read_spans(folder.final_dir), KeyframeRules(actions=tuple(BY_NAME)))
+    write_keyframes(keyframes, KeyframeRules.target_count, files.make_dir(keyframe_dir))
     say(f"{sum(len(own) for own in keyframes)} keyframes")
 
-    say(f"Step 3: labels by {request.model_name}")
-    folder, tally = label_run(_step_3(request, meta_action_dir, files.join(keyframe_dir, SAMPLED_FILE)))
+    say(f"Step 3: labels by {config.model_name}")
+    experiment, tally = label_run(config)
     say(*tally.lines("windows"))
     codes.append(tally.exit_code(strict=request.strict))
-    return PipelineResult(folder.path, meta_action_dir, max(codes))
+    return PipelineResult(experiment.path, folder.final_dir, max(codes))
 
 
 def run_and_report(request: PipelineRequest) -> PipelineResult:
@@ -73,26 +88,6 @@ def run_and_report(request: PipelineRequest) -> PipelineResult:
     report = build_report([result.run_dir], files.join(request.out, "report.html"))
     say(f"labels: {result.run_dir}", f"report: {report}")
     return result
-
-
-def _label_meta_actions(request: PipelineRequest) -> tuple[Tally, str]:
-    names = parse_names([ALL_EGO])
-    shard = parse_shard(request.shard)
-    save_dir = files.join(request.out, "meta_actions")
-    tally, notices = label_dataset(
-        LabelRequest(
-            dataset_name=request.dataset,
-            data_dir=request.data_dir,
-            save_dir=save_dir,
-            names=names,
-            cache_dir=files.join(request.out, "cache"),
-            scene_list=request.scene_list,
-            num_workers=request.num_workers,
-            shard=shard,
-        )
-    )
-    say(*(f"note: {notice}" for notice in notices))
-    return tally, ResultsFolder(save_dir, names, shard).final_dir
 
 
 def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) -> RunConfig:
@@ -106,19 +101,11 @@ def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) 
         "output_root": output_root,
         "num_workers": request.num_workers,
         "shard": request.shard,
+        "strict": request.strict,
         "data.dataset_name": request.dataset,
         "data.data_dir": files.absolute(request.data_dir),
         "data.cache_dir": files.absolute(files.join(request.out, "cache")),
         "data.meta_action_dir": files.absolute(meta_action_dir),
         "data.segment_config_path": files.absolute(keyframe_file),
     }
-    return load_config("base_config_vlm_rel_ts", [*map(_override, settings.items()), *request.overrides])
-
-
-def _override(setting: tuple[str, object]) -> str:
-    """Return a Hydra override whose value is taken as it is, whatever characters a path has."""
-    key, value = setting
-    if value is None:
-        return f"{key}=null"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'{key}="{text}"' if isinstance(value, str) else f"{key}={text}"
+    return load_config("base_config_vlm_rel_ts", request.overrides, settings=settings)

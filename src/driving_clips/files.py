@@ -97,7 +97,7 @@ def list_names(folder: str, suffix: str = "") -> dict[str, int]:
     try:
         with os.scandir(folder) as entries:
             return {e.name: e.stat().st_size for e in entries if e.name.endswith(suffix) and not e.name.startswith(".")}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from batch_runs.merging import find_shards, read_summaries
 from batch_runs.outcomes import Tally, write_summary
@@ -10,7 +10,7 @@ from driving_clips import files
 from meta_action.errors import MetaActionError
 from meta_action.names import parse_names
 from meta_action.reading import timelines
-from meta_action.results import CLIPS_SCHEMA, SPANS_SCHEMA, ResultsFolder, selection_metadata
+from meta_action.results import CLIPS_SCHEMA, SPANS_SCHEMA, ResultsFolder, read_table, selection_metadata
 
 
 def merge_results(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | None:
@@ -26,20 +26,20 @@ def merge_results(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] |
     summaries = find_shards(folders, "run_summary", "json")
     if clips is None or spans is None or summaries is None:
         return None
+    tables = [_table(path, SPANS_SCHEMA) for path in spans.paths.values()]
+    rows = [_table(path, CLIPS_SCHEMA) for path in clips.paths.values()]
     selections = {selection_metadata(path).get("selection", "") for path in spans.paths.values()}
     if len(selections) != 1:
         raise MetaActionError(f"the shards hold different selections of meta-actions: {', '.join(sorted(selections))}.")
-    tally, first = read_summaries(summaries)
-    folder = ResultsFolder(out, parse_names(first["config"]["names"]))
-    tables = [pq.read_table(path, partitioning=None).cast(SPANS_SCHEMA) for path in spans.paths.values()]
+    tally, configs = read_summaries(summaries)
+    folder = ResultsFolder(out, parse_names(configs[0]["names"]))
     with folder.opened():
-        rows = [pq.read_table(path, partitioning=None).cast(CLIPS_SCHEMA) for path in clips.paths.values()]
         folder.write_tables(rows, tables)
         there = files.list_names(folder.final_dir, ".txt")
         for line in (line for table in tables for line in timelines(table)):
             if f"{line.clip_id}.txt" not in there:
                 folder.write_clip(line)
-        config = first["config"] | {"save_dir": out, "shard": "0/1"}
+        config = configs[0] | {"save_dir": out, "shard": "0/1"}
         write_summary(
             folder.table_path("run_summary.json"),
             "coc merge",
@@ -50,3 +50,10 @@ def merge_results(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] |
             missing_shards=clips.missing,
         )
     return tally, clips.missing
+
+
+def _table(path: str, schema: pa.Schema) -> pa.Table:
+    table = read_table(path, schema)
+    if table is None:
+        raise MetaActionError(f"{path}: expected a shard's table, found a damaged file. Run this shard again.")
+    return table.replace_schema_metadata(None)

@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_runs.journal import Journal
@@ -83,6 +83,7 @@ def test_a_cleared_journal_is_empty_and_can_be_used_again(journal):
     assert rows(journal) == {"b": 2}
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_wherever_the_file_is_torn_the_whole_batches_before_are_read(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("torn")

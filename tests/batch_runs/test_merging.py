@@ -48,7 +48,7 @@ def test_a_folder_that_is_not_there_has_none():
 
 def test_one_shard_twice_is_refused_with_both_places(tmp_path):
     folders = [touch(tmp_path / name, labels(0)) for name in "ab"]
-    with pytest.raises(DatasetError, match="shard 0 is there twice: .*/a/.* and .*/b/"):
+    with pytest.raises(DatasetError, match=r"shard 0 is there twice: .*/a/.* and .*/b/"):
         find_shards(folders, "labels", "parquet")
 
 
@@ -72,10 +72,17 @@ def test_summaries_are_added_up_with_ids_and_messages(tmp_path):
         tally.add("done", "labelled", f"clip_{index}")
         tally.add("rejected", "hole", f"bad_{index}", f"a hole in {index}")
         summarise(tmp_path, index, tally)
-    tally, first = read_summaries(find_shards([str(tmp_path)], "run_summary", "json"))
+    tally, configs = read_summaries(find_shards([str(tmp_path)], "run_summary", "json"))
     assert tally.by_reason["done"] == {"labelled": {"clip_0": "", "clip_1": ""}}
     assert tally.by_reason["rejected"]["hole"]["bad_1"] == "a hole in 1"
-    assert first["config"] == {"shard": 0}
+    assert configs == [{"shard": 0}, {"shard": 1}]
+
+
+@pytest.mark.parametrize("content", ["", "{torn", "[]", "{}", '{"config": {}, "ids": [], "messages": {}}'])
+def test_a_file_that_is_no_summary_is_named(tmp_path, content):
+    (tmp_path / "run_summary.shard-0-of-2.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"run_summary\.shard-0-of-2\.json"):
+        read_summaries(find_shards([str(tmp_path)], "run_summary", "json"))
 
 
 def test_ids_in_side_files_are_added_up_too(tmp_path):

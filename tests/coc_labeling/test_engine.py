@@ -1,11 +1,11 @@
 import errno
-import os
 import shutil
 
 import pytest
 
 from builders.commands import summary
 from builders.driving import drive
+from builders.odd_datasets import DyingDataset
 from builders.runs import only_run, records_in, rows_of, write_keyframes
 from builders.table import write_csv
 from coc_labeling import engine
@@ -14,6 +14,7 @@ from coc_labeling.agents.dummy import DummyAgent
 from coc_labeling.results import ExperimentFolder
 from coc_labeling.run import label_run
 from coc_labeling.schema import CoCLabel, abstain
+from driving_clips.datasets import DATASETS
 
 
 @pytest.fixture
@@ -182,9 +183,9 @@ def test_corrupt_obstacles_cost_only_their_clip(run, own_data):
     (own_data / "clip_0.obstacles.parquet").write_bytes(b"torn")
     tally = run(("clip_0", 50), ("clip_1", 50), data__data_dir=str(own_data))
     assert tally.count("done") == 1
-    assert list(tally.by_reason["failed"].values()) == [
-        {"clip_0/cot_5000000.yaml": next(iter(tally.by_reason["failed"].values()))["clip_0/cot_5000000.yaml"]}
-    ]
+    (failed,) = tally.by_reason["failed"].values()
+    assert list(failed) == ["clip_0/cot_5000000.yaml"]
+    assert "clip_0.obstacles.parquet" in failed["clip_0/cot_5000000.yaml"]
 
 
 def test_windows_of_a_clip_that_is_too_short_are_rejected(run, own_data):
@@ -202,23 +203,13 @@ def test_clips_that_were_cut_from_a_recording_are_found_again(run, own_data, out
 
 def test_a_worker_that_dies_takes_only_its_clip_along(run, monkeypatch, own_data):
     monkeypatch.setattr(engine, "WINDOWS_PER_WORKER", 1)
-    monkeypatch.setattr("driving_clips.datasets.DATASETS", DATASETS_WITH_DYING, raising=True)
+    monkeypatch.setitem(DATASETS, "dying", DyingDataset)
     (own_data / "clip_2.csv").rename(own_data / "deadly.csv")
     settings = {"data__data_dir": str(own_data), "data__dataset_name": "dying", "num_workers": 2}
     tally = run(("clip_1", 50), ("deadly", 50), ("clip_3", 50), **settings)
     assert counts(tally) == {"done: labelled": 2, "failed: worker_died": 1}
 
 
-def _with_dying() -> dict:
-    from builders.odd_datasets import DyingDataset
-    from driving_clips.datasets import DATASETS
-
-    return {**DATASETS, "dying": DyingDataset}
-
-
-DATASETS_WITH_DYING = _with_dying()
-
-
 def test_no_keyframes_are_no_error(run, out):
     assert counts(run()) == {}
-    assert os.path.exists(only_run(out) / "labels.parquet")
+    assert (only_run(out) / "labels.parquet").exists()

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch_runs.shards import Shard
 from builders.records import full_record
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.records import to_yaml
@@ -80,6 +81,13 @@ def test_an_absolute_path_is_resumed_as_it_is(tmp_path):
     assert resumed_experiment("./experiments", path) == path
 
 
+def test_a_folder_of_other_things_is_not_resumed(tmp_path):
+    (tmp_path / "someone_s_files").mkdir()
+    (tmp_path / "someone_s_files" / "notes.txt").write_text("not an experiment")
+    with pytest.raises(CocLabelingError, match="no experiment"):
+        resumed_experiment("./experiments", str(tmp_path / "someone_s_files"))
+
+
 @pytest.mark.parametrize("name", ["run", "/nowhere/run"])
 def test_a_folder_that_is_not_there_is_not_made(name, tmp_path):
     with pytest.raises(CocLabelingError, match=f"resume_exp_dir={name}: no such folder"):
@@ -105,7 +113,7 @@ def test_the_table_has_the_documented_columns_and_types(folder):
 def test_a_row_says_what_the_record_says(folder):
     row = write_and_index(folder)
     stored = pq.read_table(f"{folder.path}/labels.parquet").to_pylist()[0]
-    assert stored["clip_id"], stored["event_start_timestamp"] == MOMENT
+    assert (stored["clip_id"], stored["event_start_timestamp"]) == MOMENT
     assert (stored["status"], stored["event_start_frame"]) == ("label", 126)
     assert (stored["longitudinal"], stored["lateral"], stored["direction"]) == ("follow_lead", "nudge_in_lane", "left")
     assert stored["longitudinal_causes"] == ["critical_object:lead", "lane"]
@@ -162,24 +170,23 @@ def test_an_edited_but_valid_record_counts_as_edited(folder):
     assert row["sentence"] == "Decelerate: the lead vehicle, 9 m ahead, stands."
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda text: "",
-        lambda text: text[: len(text) // 2],
-        lambda text: text[:40],
-        lambda text: text.replace("follow_lead", "fly"),
-        lambda text: text.replace("- c1", "- c9"),
-        lambda text: text.replace("126", "127"),
-        lambda text: text.replace("b6700354", "b6700355"),
-        lambda text: text.replace("schema_version: 1", "schema_version: 7"),
-        lambda text: text.replace("schema_version: 1", "schema_version: []"),
-        lambda text: text.replace("12600000", "2026-99-99"),
-        lambda text: "\0\0\0",
-        lambda text: text.encode("utf-16"),
-    ],
-    ids="empty half head word cause frame clip version odd-version odd-date zeros utf-16".split(),
-)
+SPOIL = {
+    "empty": lambda text: "",
+    "half": lambda text: text[: len(text) // 2],
+    "head": lambda text: text[:40],
+    "decision": lambda text: text.replace("follow_lead", "fly"),
+    "cause": lambda text: text.replace("- c1", "- c9"),
+    "frame": lambda text: text.replace("126", "127"),
+    "clip": lambda text: text.replace("b6700354", "b6700355"),
+    "version": lambda text: text.replace("schema_version: 1", "schema_version: 7"),
+    "odd version": lambda text: text.replace("schema_version: 1", "schema_version: []"),
+    "odd date": lambda text: text.replace("12600000", "2026-99-99"),
+    "zeros": lambda text: "\0\0\0",
+    "utf-16": lambda text: text.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOIL.values(), ids=SPOIL)
 def test_a_spoilt_record_is_not_finished(folder, spoil):
     write_and_index(folder)
     path = folder.record_path(*MOMENT)
@@ -234,15 +241,11 @@ def test_a_second_run_in_the_folder_is_refused(folder):
 
 
 def test_two_shards_may_run_in_one_folder(folder):
-    from batch_runs.shards import Shard
-
     with folder.opened(), ExperimentFolder(folder.path, Shard(1, 2)).opened():
         pass
 
 
 def test_labels_of_a_run_that_is_not_merged_are_those_of_its_shards(folder):
-    from batch_runs.shards import Shard
-
     row = write_and_index(folder)
     files.remove(folder.table_path("labels.parquet"))
     for index in range(2):

@@ -1,4 +1,3 @@
-import os
 import re
 from pathlib import Path
 
@@ -162,6 +161,35 @@ def test_no_temporary_file_and_no_journal_is_left_behind(inputs, out):
     assert not [name for name in names if name.endswith((".tmp", ".arrows"))]
 
 
+def test_what_a_killed_run_left_half_written_is_removed(inputs, out):
+    folder, _ = label_run(inputs.config(out))
+    record = next(only_run(out).rglob("cot_*.yaml"))
+    half = record.with_name(f".{record.name}.{files._HOST}-999999999.tmp")
+    record.rename(half)
+    label_run(inputs.config(out, resume_exp_dir=folder.path))
+    assert record.exists()
+    assert not half.exists()
+
+
+def test_a_damaged_memory_of_the_configuration_is_named(inputs, out):
+    folder, _ = label_run(inputs.config(out))
+    files.write_atomic(f"{folder.path}/run_config.json", "{torn")
+    with pytest.raises(CocLabelingError, match=r"run_config\.json"):
+        label_run(inputs.config(out, resume_exp_dir=folder.path))
+
+
+def test_another_model_is_not_mixed_into_a_resumed_folder(inputs, out):
+    folder, _ = label_run(inputs.config(out))
+    with pytest.raises(CocLabelingError, match="model_name was 'rules' and is 'dummy'"):
+        label_run(inputs.config(out, resume_exp_dir=folder.path, model_name="dummy"))
+
+
+def test_another_model_is_not_mixed_into_a_resumed_folder_by_another_shard(inputs, out):
+    folder, _ = label_run(inputs.config(out, shard="0/2"))
+    with pytest.raises(CocLabelingError, match="model_name was 'rules' and is 'dummy'"):
+        label_run(inputs.config(out, resume_exp_dir=folder.path, model_name="dummy", shard="1/2"))
+
+
 def test_the_summary_tells_command_config_counts_and_tokens(inputs, out):
     label_run(inputs.config(out))
     told = summary(only_run(out))
@@ -205,7 +233,7 @@ def test_the_cache_changes_no_record(inputs, undisturbed, out, tmp_path):
     cache = str(tmp_path / "cache")
     label_run(inputs.config(out / "cold", data__cache_dir=cache))
     label_run(inputs.config(out / "warm", data__cache_dir=cache))
-    assert os.listdir(cache)
+    assert list(Path(cache).rglob("*.arrow"))
     expected = records_in(undisturbed)
     assert records_in(only_run(out / "cold")) == records_in(only_run(out / "warm")) == expected
 

@@ -141,23 +141,22 @@ def test_in_a_curve_the_lead_is_on_the_curve_not_straight_ahead():
     assert lead.speed_mps == pytest.approx(10.0, abs=0.2)
 
 
-@pytest.mark.parametrize(
-    "tracks",
-    [
-        ahead_of(CRUISE, 20.0, left=3.6),
-        ahead_of(CRUISE, 20.0, left=-3.6),
-        ahead_of(CRUISE, -20.0),
-        ahead_of(CRUISE, 81.0),
-        ahead_of(CRUISE, 20.0, label="person"),
-        ahead_of(CRUISE, 20.0, label="protruding_object"),
-        ahead_of(CRUISE.rows(slice(101, 201)), 20.0),
-        ahead_of(CRUISE.rows(slice(0, 90)), 20.0),
-        ahead_of(CRUISE.rows(slice(99, 201)), 20.0),
-        NO_BOXES,
-        None,
-    ],
-    ids="left-lane right-lane behind out-of-range person thing only-later lost too-short no-boxes no-tracks".split(),
-)
+NO_LEADS = {
+    "in the left lane": ahead_of(CRUISE, 20.0, left=3.6),
+    "in the right lane": ahead_of(CRUISE, 20.0, left=-3.6),
+    "behind": ahead_of(CRUISE, -20.0),
+    "out of range": ahead_of(CRUISE, 81.0),
+    "a person": ahead_of(CRUISE, 20.0, label="person"),
+    "a thing": ahead_of(CRUISE, 20.0, label="protruding_object"),
+    "seen only later": ahead_of(CRUISE.rows(slice(101, 201)), 20.0),
+    "lost a second ago": ahead_of(CRUISE.rows(slice(0, 90)), 20.0),
+    "seen too briefly": ahead_of(CRUISE.rows(slice(99, 201)), 20.0),
+    "no boxes": NO_BOXES,
+    "no tracks": None,
+}
+
+
+@pytest.mark.parametrize("tracks", NO_LEADS.values(), ids=NO_LEADS)
 def test_there_is_no_lead(tracks):
     assert lead_at(100, tracks) is None
 

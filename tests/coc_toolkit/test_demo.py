@@ -34,7 +34,7 @@ def test_the_demo_ends_with_where_labels_and_report_are(demo):
 
 
 def test_the_demo_shows_three_labels_of_the_records(demo):
-    out, printed = demo
+    _, printed = demo
     shown = re.search(r"3 of the labels:\n(.*?)\n\n", printed, flags=re.DOTALL)[1]
     sentences = [line.strip() for line in shown.splitlines()[1::3]]
     assert len(sentences) == 3
@@ -43,7 +43,7 @@ def test_the_demo_shows_three_labels_of_the_records(demo):
 
 
 def test_the_demo_labels_both_datasets_and_some_with_a_cause(demo):
-    out, printed = demo
+    _, printed = demo
     for path in places(printed)["labels"]:
         rows = rows_of(Path(path))
         assert rows

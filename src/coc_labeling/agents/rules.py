@@ -116,7 +116,7 @@ class RulesAgent(Agent):
             longitudinal=longitudinal,
             lateral=lateral,
             components=tuple(draft.components),
-            trace=_trace(facts, window, draft),
+            trace=_trace(facts, window, draft, longitudinal),
             effect_on_ego_behavior=f"{sentence}.",
         )
 
@@ -177,7 +177,7 @@ class _Draft:
         facts = self.facts
         standing = facts.stops_in_sec == 0.0
         verb = "Remain stopped" if standing else "Decelerate to a stop"
-        if facts.lead_matters and facts.lead is not None:
+        if facts.lead_matters and facts.lead is not None and facts.lead.closing_mps > -CLOSING_MPS:
             return self._follow(f"{verb} behind {_lead_text(facts.lead)}")
         return _speed(LongitudinalDecision.STOP), verb
 
@@ -233,12 +233,12 @@ def _bend_text(bend: Bend) -> str:
     return f"the {bend.side} turn ahead" if bend.is_turn else f"the {bend.side} curve ahead"
 
 
-def _trace(facts: Facts, window: Window, draft: _Draft) -> str:
+def _trace(facts: Facts, window: Window, draft: _Draft, longitudinal: Longitudinal) -> str:
     """Return what was observed and what ego then does, in full sentences."""
     parts = [f"Ego drives {facts.speed_mps:.1f} m/s." if facts.stops_in_sec != 0.0 else "Ego stands."]
     parts += [f"Observed: {component.description}." for component in draft.components]
-    if not draft.components:
-        parts.append(f"No cause was observed; {_what_else(facts)}.")
+    if longitudinal.cause_ids == (UNOBSERVED,):
+        parts.append(f"No cause of what ego does with its speed was observed; {_what_else(facts)}.")
     end = float(window.ego.speed[window.last_row])
     seconds = (window.last_row - window.row) / 10
     parts.append(f"Within {seconds:.1f} s ego's speed goes from {facts.speed_mps:.1f} to {end:.1f} m/s.")

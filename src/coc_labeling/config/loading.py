@@ -1,7 +1,8 @@
 """Composing the configuration: a preset, the user's own folder, overrides, and clear words where they do not fit."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir, initialize_config_module
@@ -19,36 +20,72 @@ PRESETS = ("base_config_vlm", "base_config_vlm_rel_ts")
 _MODULE = "coc_labeling.config"
 
 
-def load_config(config_name: str, overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
+def load_config(
+    config_name: str,
+    overrides: Sequence[str],
+    config_dir: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RunConfig:
     """Compose and check the configuration of Step 3.
 
     Args:
         config_name: a preset, or a file of ``config_dir``.
         overrides: Hydra overrides such as ``model_name=rules``.
         config_dir: a folder of the user's own presets; ours can be named in its ``defaults``.
+        settings: values by dotted key that are taken as they are, where no override names the key.
 
     Raises:
         CocLabelingError: an unknown key, preset or value; the message lists what is possible.
     """
     GlobalHydra.instance().clear()
     try:
-        with _initialised(config_dir):
-            composed = compose(config_name, overrides=list(overrides))
+        with _search_path(config_name, config_dir) as search:
+            composed = compose(config_name, overrides=[*overrides, *search])
             content = OmegaConf.to_container(composed, resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise CocLabelingError(_explain(error, config_name, overrides)) from error
+    overridden = {_key_of(override) for override in overrides}
+    for key, value in (settings or {}).items():
+        if key not in overridden:
+            _set(content, key, value)
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise CocLabelingError(_explain_values(error)) from error
 
 
-def _initialised(config_dir: str | None) -> Any:
+@contextmanager
+def _search_path(config_name: str, config_dir: str | None) -> Iterator[list[str]]:
+    """Start Hydra where the preset lies; yields the override that adds the other place, the user's or ours."""
     if config_dir is None:
-        return initialize_config_module(_MODULE, version_base="1.3")
+        with initialize_config_module(_MODULE, version_base="1.3"):
+            yield []
+        return
     if not files.is_dir(config_dir):
         raise CocLabelingError(f"--config-dir {config_dir}: no such folder.")
-    return initialize_config_dir(files.absolute(config_dir), version_base="1.3")
+    own = files.absolute(config_dir)
+    if files.exists(files.join(own, f"{config_name}.yaml")):
+        with initialize_config_dir(own, version_base="1.3"):
+            yield [f"hydra.searchpath=[pkg://{_MODULE}]"]
+    else:
+        with initialize_config_module(_MODULE, version_base="1.3"):
+            yield [f"hydra.searchpath=[{_quoted(f'file://{own}')}]"]
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _key_of(override: str) -> str:
+    return override.split("=", 1)[0].lstrip("+~")
+
+
+def _set(content: Any, key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        content = content[part]
+    content[last] = value
 
 
 def _explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str:
@@ -58,12 +95,15 @@ def _explain(error: Exception, config_name: str, overrides: Sequence[str]) -> st
             f"--config-name={config_name}: no such preset. There are: {', '.join(PRESETS)}, and files of --config-dir."
         )
     keys = _keys(config_name)
-    unknown = [o for o in overrides if keys and o.split("=", 1)[0].lstrip("+~") not in keys and "=" in o]
+    unknown = [o for o in overrides if "=" in o and _key_of(o) and _key_of(o) not in keys]
     if not unknown:
-        return f"configuration: {' '.join(str(error).split())}"
+        said = " ".join(str(error).split()).split(" See https:")[0]
+        return (
+            f"configuration: {said}. Overrides: {' '.join(overrides) or 'none'}. Quote values with special characters."
+        )
     lines = []
     for override in unknown:
-        key = override.split("=", 1)[0].lstrip("+~")
+        key = _key_of(override)
         near = difflib.get_close_matches(key, keys, n=3, cutoff=0.6)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         lines.append(
@@ -102,7 +142,12 @@ def _level(key: str, keys: Sequence[str]) -> list[str]:
 
 def _explain_values(error: ValidationError) -> str:
     lines = [
-        f"configuration: {'.'.join(map(str, problem['loc']))}={problem.get('input')!r}: {problem['msg']}"
+        f"configuration: {'.'.join(map(str, problem['loc']))}={_short(problem.get('input'))}: {problem['msg']}"
         for problem in error.errors()
     ]
     return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -59,7 +60,9 @@ def test_distance_and_closing_speed_of_the_lead_are_told_as_they_are():
     rows = slice(frame - 10, frame + 1)
     closing = ego.vx[frame] - np.polyfit(ego.t_us[rows] / 1e6, lead.center[rows, 0], 1)[0]
     cause = cause_of(label_at(ego, frame, lead))
-    assert cause.description == f"lead vehicle {distance:.0f} m ahead, {closing:.1f} m/s slower than ego"
+    told = re.fullmatch(r"lead vehicle (\d+) m ahead, ([\d.]+) m/s slower than ego", cause.description)
+    assert float(told[1]) == pytest.approx(distance, abs=0.51)
+    assert float(told[2]) == pytest.approx(closing, abs=0.051)
 
 
 def test_stopping_behind_a_stopped_vehicle_is_following_it():
@@ -159,6 +162,15 @@ def test_a_lead_that_speeds_away_does_not_cause_braking():
     frame = onset(ego, "strong_deceleration")
     away = boxes("7", 20 + 20 * ego.t_us / 1e6 - 20 * frame / 10 + ego.x[frame], 0.0, ego.t_us)
     assert label_at(ego, frame, away).longitudinal.cause_ids == UNOBSERVED
+
+
+def test_a_lead_that_drives_away_does_not_cause_a_stop():
+    ego = coming_to_a_stop()
+    frame = onset(ego, "strong_deceleration")
+    away = boxes("7", ego.x[frame] + 12 + 14 * (ego.t_us / 1e6 - frame / 10), 0.0, ego.t_us)
+    label = label_at(ego, frame, away)
+    assert label.longitudinal.decision == "stop"
+    assert label.longitudinal.cause_ids == UNOBSERVED
 
 
 def test_steady_driving_behind_a_near_lead_is_following_it():

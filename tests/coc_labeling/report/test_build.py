@@ -141,6 +141,22 @@ def test_moved_data_is_stated(comma, tmp_path):
     assert "Meta-actions" not in [line.strip() for line in page.text.splitlines()]
 
 
+def test_unreadable_recordings_are_stated(comma, tmp_path):
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(comma.data, data)
+    shutil.copytree(comma.experiment, run)
+    for path in data.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    summary = json.loads((run / "run_summary.json").read_text())
+    summary["config"]["data"]["data_dir"] = str(data)
+    (run / "run_summary.json").write_text(json.dumps(summary))
+    page = report(tmp_path, run)
+    assert page.text.count("No motion to show: ") == 3
+    assert len(page.figures) == 3  # meta-actions and keyframes are still there
+    assert "sentence plain" in page.text
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[1]", b'{"ids": 3, "config": []}', b'{"ids": {"failed": {"x": null}}}']
 )
@@ -151,7 +167,7 @@ def test_damaged_files_are_stated(comma, tmp_path, content):
     next(run.glob("*/cot_*.yaml")).write_bytes(content)
     assert "cannot be read" in report(tmp_path, run, sample=1).text
     (run / "labels.parquet").write_bytes(content)
-    assert "labels.parquet: cannot be read" in report(tmp_path, run, sample=1).text
+    assert "labels.parquet: cannot be read" in report(tmp_path, run, sample=0).text
 
 
 def test_step_1_alone(comma, tmp_path):
