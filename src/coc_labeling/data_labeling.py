@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import yaml
 
-from batch_runs.terminal import run_command, say
+from batch_runs.terminal import complain, run_command, say
 from coc_labeling.config.loading import PRESETS, load_config
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.results import SUMMARY
-from coc_labeling.run import label_run
+from coc_labeling.run import label_run, without_effect
 from driving_clips.errors import DatasetError
 from meta_action.errors import MetaActionError
 
@@ -48,6 +48,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def label(config: RunConfig) -> int:
     """Label as configured, say what came of it, and return the exit code."""
     folder, tally = label_run(config)
+    if idle := without_effect(config):
+        complain(f"note: model_name={config.model_name} asks no model and reads no video; no effect: {', '.join(idle)}")
     say(*tally.lines("windows"), f"labels: {folder.path}", f"summary: {folder.table_path(SUMMARY)}")
     return tally.exit_code(strict=config.strict)
 

@@ -200,6 +200,8 @@ def _identity(entry: object, origin: str) -> tuple[str, int]:
         clip_id, frame = entry.get("clip_id", entry.get("filename")), entry.get("event_start_frame", entry.get("start"))
         if isinstance(frame, float) and frame.is_integer():
             frame = int(frame)
+        if isinstance(frame, bool):
+            frame = None
         if isinstance(clip_id, str) and is_legal_id(clip_id) and isinstance(frame, int) and 0 <= frame <= MAX_TICK:
             return clip_id, frame
     raise CocLabelingError(

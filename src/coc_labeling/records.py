@@ -1,5 +1,6 @@
 """Records as YAML files: writing, reading, and upgrading what older versions and other tools wrote."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from coc_labeling.schema import SCHEMA_VERSION, Record, is_empty_answer, release
 
 # libyaml where PyYAML was built with it: ten times faster, the same result.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAYBE_ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*\S")
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -33,6 +35,7 @@ def from_yaml(text: str, origin: str, clip_id: str | None = None) -> Record:
         RecordError: not YAML, or not a record; the message names the field.
     """
     try:
+        _refuse_aliases(text, origin)
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that is none
         raise RecordError(f"{origin}: expected YAML ({' '.join(str(error).split())}).") from error
@@ -49,6 +52,14 @@ def from_yaml(text: str, origin: str, clip_id: str | None = None) -> Record:
     if clip_id is not None and record.clip_id != clip_id:
         raise RecordError(f"{origin}: clip_id is {record.clip_id!r}, but the file belongs to clip {clip_id!r}.")
     return record
+
+
+def _refuse_aliases(text: str, origin: str) -> None:
+    """Raise RecordError for YAML aliases: no record needs them, and a few of them can stand for gigabytes."""
+    if not _MAYBE_ALIAS.search(text):
+        return
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
+        raise RecordError(f"{origin}: YAML aliases are not accepted in records.")
 
 
 def upgrade(results: Mapping[str, Any], origin: str) -> dict[str, Any]:

@@ -82,3 +82,15 @@ def _experiment_path(config: RunConfig) -> str:
     if config.resume_exp_dir is not None:
         return resumed_experiment(config.output_root, config.resume_exp_dir)
     return new_experiment(config.output_root, config.exp_name)
+
+
+def without_effect(config: RunConfig) -> list[str]:
+    """Return the keys that ask for something which labelling without a model and without video does not do."""
+    asked = {
+        "data_loader.video.save_segment_videos": config.data_loader.video.save_segment_videos,
+        "server_ip": config.server_ip,
+        "vlm_agent.agent_name": config.vlm_agent.agent_name == "VLMCoCRemoteAgent",
+        "vlm_agent.use_metaaction_check_pipeline": config.vlm_agent.use_metaaction_check_pipeline,
+        "save_prompt": config.save_prompt == "reference",
+    }
+    return [key for key, value in asked.items() if value]

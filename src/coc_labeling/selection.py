@@ -55,12 +55,23 @@ def select(config: RunConfig) -> list[Keyframe]:
     refuse_unsupported(config)
     rules = config.data_loader.keyframe
     keyframes = _read(config)
+    listed = len(keyframes)
     if rules.meta_action_filter is not None:
         keyframes = _with_actions(keyframes, set(parse_names(rules.meta_action_filter)))
     if rules.round_event_start_frame_interval > 1:
         keyframes = _rounded(keyframes, rules.round_event_start_frame_interval)
     keyframes = [keyframe for keyframe in keyframes if _passes(keyframe, rules)]
+    if listed and not keyframes:
+        raise CocLabelingError(
+            f"none of the {listed} keyframes listed passes the filters (meta_action_filter={rules.meta_action_filter}, "
+            f"segment_filter_include={_few(rules.segment_filter_include)}, "
+            f"segment_filter_exclude={_few(rules.segment_filter_exclude)}): nothing to label."
+        )
     return _without_near_ones(keyframes) if rules.deduplicate_segments else keyframes
+
+
+def _few(items: list[str] | None) -> str:
+    return str(items) if items is None or len(items) <= 3 else f"{len(items)} entries"
 
 
 def _read(config: RunConfig) -> list[Keyframe]:
@@ -82,7 +93,7 @@ def _read(config: RunConfig) -> list[Keyframe]:
 
 
 def _read_parquet(path: str, number: int, rules: KeyframeConfig) -> list[Keyframe]:
-    if not files.exists(path):
+    if not files.is_file(path):
         raise CocLabelingError(f"{path}: no such file (data.segment_list_parquet_file).")
     try:
         table = pq.read_table(path, partitioning=None)

@@ -50,7 +50,7 @@ def run_pipeline(request: PipelineRequest) -> PipelineResult:
     """
     names = parse_names([ALL_EGO])
     folder = ResultsFolder(files.join(request.out, "meta_actions"), names, parse_shard(request.shard))
-    keyframe_dir = files.join(request.out, "keyframes")
+    keyframe_dir = files.join(request.out, f"keyframes{folder.shard.suffix}")
     config = _step_3(request, folder.final_dir, files.join(keyframe_dir, SAMPLED_FILE))
     check(config)
 
@@ -92,7 +92,8 @@ def run_and_report(request: PipelineRequest) -> PipelineResult:
 
 def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) -> RunConfig:
     output_root = files.join(request.out, "experiments")
-    exp_name = f"{EXP_PREFIX}_{request.model_name}"
+    # A shard has a folder of its own: others may be running, on this machine or another.
+    exp_name = f"{EXP_PREFIX}_{request.model_name}{parse_shard(request.shard).suffix}"
     earlier = [name for name in files.list_folders(output_root) if name.endswith(f"_{exp_name}")]
     settings = {
         "model_name": request.model_name,

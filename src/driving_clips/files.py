@@ -54,6 +54,11 @@ def exists(path: str) -> bool:
     return Path(path).exists()
 
 
+def is_file(path: str) -> bool:
+    """Say whether a file is there."""
+    return Path(path).is_file()
+
+
 def is_dir(path: str) -> bool:
     """Say whether a folder is there."""
     return Path(path).is_dir()

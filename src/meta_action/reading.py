@@ -25,7 +25,7 @@ def read_spans(meta_action_dir: str) -> pa.Table:
     """
     if not files.is_dir(meta_action_dir):
         raise MetaActionError(
-            f"{meta_action_dir}: no such folder. --meta_action_dir must be the final_outputs folder of Step 1."
+            f"{meta_action_dir}: no such folder. meta_action_dir must be the final_outputs folder of Step 1."
         )
     table = _read_own_table(meta_action_dir)
     if table is not None:
@@ -33,7 +33,7 @@ def read_spans(meta_action_dir: str) -> pa.Table:
     names = sorted(files.list_names(meta_action_dir, ".txt"))
     if not names:
         raise MetaActionError(
-            f"{meta_action_dir}: no <clip_id>.txt and no {TABLE}. Point --meta_action_dir at the final_outputs "
+            f"{meta_action_dir}: no <clip_id>.txt and no {TABLE}. Point meta_action_dir at the final_outputs "
             "folder of Step 1, or run meta-action-autolabel first."
         )
     return _read_texts(meta_action_dir, names)

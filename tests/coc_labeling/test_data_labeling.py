@@ -28,8 +28,22 @@ def test_the_command_labels_and_says_where_the_labels_are(inputs, out, capsys):
 
 
 def test_the_meta_action_filter_works_as_typed_in_the_readme(inputs, out):
-    assert inputs.label(out, **{"data_loader.keyframe.meta_action_filter": "[go_straight]"}) == 0
-    assert all("go_straight" in row["meta_actions"] for row in rows_of(only_run(out)))
+    assert inputs.label(out, **{"data_loader.keyframe.meta_action_filter": "[stop]"}) == 0
+    rows = rows_of(only_run(out))
+    assert rows
+    assert all("stop" in row["meta_actions"] for row in rows)
+
+
+def test_a_filter_that_nothing_passes_is_told(inputs, out, capsys):
+    assert inputs.label(out, **{"data_loader.keyframe.meta_action_filter": "[turn_left]"}) == 2
+    assert "passes the filters (meta_action_filter=['turn_left']" in capsys.readouterr().err
+
+
+def test_keys_without_effect_are_named_once(inputs, out, capsys):
+    assert inputs.label(out, server_ip="127.0.0.1") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
+    assert len(told) == 1
+    assert "server_ip" in told[0]
 
 
 @pytest.mark.parametrize(

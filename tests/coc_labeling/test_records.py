@@ -187,3 +187,15 @@ def test_python_tags_are_an_error_and_run_nothing(tag, tmp_path):
     with pytest.raises(RecordError):
         from_yaml(f"results: {tag} ['touch {proof}']", "cot_1.yaml")
     assert not proof.exists()
+
+
+def test_yaml_aliases_are_refused_before_they_unfold():
+    bomb = "a: &a [x, x]\nb: &b [*a, *a]\nresults: {prompt: [*b, *b]}\n"
+    with pytest.raises(RecordError, match="aliases"):
+        from_yaml(bomb, "cot_0.yaml", "clip")
+
+
+def test_a_sentence_with_asterisks_is_no_alias():
+    text = 'final_content: {ego_behavior_schema: {effect_on_ego_behavior: "Stop - *now* , *please*"}}\n'
+    record = from_yaml(f"event_start_frame: 0\nevent_start_timestamp: 0\n{text}", "cot_0.yaml", "clip")
+    assert record.label.effect_on_ego_behavior == "Stop - *now* , *please*"

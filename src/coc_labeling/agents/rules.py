@@ -71,13 +71,15 @@ class Facts:
 
 def gather(window: Window) -> Facts:
     """Collect the facts of a window."""
+    lane_change = find_lane_change(window)
     return Facts(
         action=_current_action(window, LONGITUDINAL),
         steering=_current_action(window, LATERAL),
         speed_mps=float(window.ego.speed[window.row]),
         lead=find_lead(window),
-        bend=find_bend(window),
-        lane_change=find_lane_change(window),
+        # A path that comes back to its heading a lane further is no curve, though it bends on the way.
+        bend=None if lane_change else find_bend(window),
+        lane_change=lane_change,
         stops_in_sec=find_stop(window),
         tracks_known=window.obstacles is not None,
     )

@@ -141,10 +141,13 @@ def _level(key: str, keys: Sequence[str]) -> list[str]:
 
 
 def _explain_values(error: ValidationError) -> str:
-    lines = [
-        f"configuration: {'.'.join(map(str, problem['loc']))}={_short(problem.get('input'))}: {problem['msg']}"
-        for problem in error.errors()
-    ]
+    lines = []
+    for problem in error.errors():
+        key = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown configuration key {key!r}: there is none of this name.")
+        else:
+            lines.append(f"configuration: {key}={_short(problem.get('input'))}: {problem['msg']}")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from batch_runs.shards import parse_shard
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class VlmAgentConfig(_Section):

@@ -101,7 +101,7 @@ class Dataset(ABC):
 
     def __init__(self, data_dir: str) -> None:
         if not files.is_dir(data_dir):
-            raise DatasetError(f"{data_dir}: no such folder. --data_dir must name the {self.name} dataset's root.")
+            raise DatasetError(f"{data_dir}: no such folder. data_dir must name the {self.name} dataset's root.")
         self.data_dir = data_dir
 
     @abstractmethod

@@ -48,7 +48,7 @@ class PaiDataset(Dataset):
             raise DatasetError(
                 f"{self.data_dir}: no ego motion found. Expected labels/egomotion/*.zip (or unpacked "
                 "<clip_id>.egomotion.parquet files there), or labels/egomotion.offline. "
-                "--data_dir must be the dataset's root."
+                "data_dir must be the dataset's root."
             )
         return discovery
 
