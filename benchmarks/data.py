@@ -68,10 +68,10 @@ def _put(archive: zipfile.ZipFile, name: str, member: Member) -> None:
     info.compress_type = zipfile.ZIP_DEFLATED
     info.CRC, info.file_size, info.compress_size = member.checksum, member.size, len(member.deflated)
     assert archive.fp is not None
-    archive.fp.seek(archive.start_dir)  # type: ignore[attr-defined]
+    archive.fp.seek(archive.start_dir)
     info.header_offset = archive.fp.tell()
     archive.fp.write(info.FileHeader(zip64=False) + member.deflated)
-    archive.start_dir = archive.fp.tell()  # type: ignore[attr-defined]
+    archive.start_dir = archive.fp.tell()
     archive.filelist.append(info)
     archive.NameToInfo[name] = info
     archive._didModify = True  # type: ignore[attr-defined]
@@ -100,4 +100,5 @@ def _prolonged(content: bytes) -> bytes:
         tail.append(2 * values[-1] - values[-2 : -2 - TAIL_SAMPLES : -1])
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables([table, pa.table(tail, schema=table.schema)]), sink)
-    return sink.getvalue().to_pybytes()
+    written: bytes = sink.getvalue().to_pybytes()
+    return written

@@ -26,6 +26,7 @@ TURN_MIN_TURN_RAD = 0.9
 LANE_CHANGE_M = (2.4, 5.0)
 LANE_CHANGE_MAX_TURN_RAD = 0.06
 LANE_CHANGE_MIN_LENGTH_M = 25.0
+LANE_CHANGE_MIN_MPS = 8.0
 
 
 class DrivenPath:
@@ -173,9 +174,10 @@ def find_lane_change(window: Window) -> tuple[Side, float] | None:
     moved = window.ego.xyz[rows, :2] - window.ego.xyz[window.row, :2]
     forward = moved @ np.array([np.cos(heading), np.sin(heading)])
     left = moved @ np.array([-np.sin(heading), np.cos(heading)])
+    fast = window.ego.speed[window.row] >= LANE_CHANGE_MIN_MPS  # slower paths wind for all kinds of reasons
     back = np.abs(np.unwrap(window.ego.heading[rows]) - heading)[-1] <= LANE_CHANGE_MAX_TURN_RAD
     lowest, highest = LANE_CHANGE_M
-    if not back or forward[-1] < LANE_CHANGE_MIN_LENGTH_M or not lowest <= abs(left[-1]) <= highest:
+    if not (fast and back) or forward[-1] < LANE_CHANGE_MIN_LENGTH_M or not lowest <= abs(left[-1]) <= highest:
         return None
     return (Side.LEFT if left[-1] > 0 else Side.RIGHT), float(abs(left[-1]))
 

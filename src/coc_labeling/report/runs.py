@@ -1,7 +1,7 @@
 """The runs that a report shows: their folders, tables and summaries, and what of them is missing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -64,6 +64,7 @@ class Run:
         meta_actions: its Step 1; None where it cannot be found.
         labelling: its Step 3; None where the folder is one of Step 1.
         notices: what is missing.
+        told_by_dataset: whether no other run of the report is of its dataset.
     """
 
     name: str
@@ -73,11 +74,14 @@ class Run:
     meta_actions: MetaActionRun | None
     labelling: LabelRun | None
     notices: tuple[str, ...]
+    told_by_dataset: bool = False
 
     @property
     def title(self) -> str:
-        """Dataset and name."""
-        return f"{self.dataset_name} · {self.name}" if self.dataset_name else self.name
+        """Dataset and name; the dataset alone where that tells it from the other runs."""
+        if self.told_by_dataset or not self.dataset_name:
+            return self.dataset_name or self.name
+        return f"{self.dataset_name} · {self.name}"
 
 
 def find_runs(run_dirs: Sequence[str]) -> list[Run]:
@@ -91,7 +95,11 @@ def find_runs(run_dirs: Sequence[str]) -> list[Run]:
     folders = {files.absolute(path): path for path in run_dirs}
     names = _unique_names(list(folders))
     known: dict[str, MetaActionRun] = {}
-    return [_open(path, name, known) for path, name in zip(folders.values(), names, strict=True)]
+    runs = [_open(path, name, known) for path, name in zip(folders.values(), names, strict=True)]
+    datasets = [run.dataset_name for run in runs]
+    if len(runs) > 1 and all(datasets) and len(set(datasets)) == len(runs):
+        return [replace(run, told_by_dataset=True) for run in runs]
+    return runs
 
 
 def _open(path: str, name: str, known: dict[str, MetaActionRun]) -> Run:
