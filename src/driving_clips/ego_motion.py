@@ -42,27 +42,31 @@ class EgoSamples:
         Raises:
             ClipRejectedError: no sample is left.
         """
-        norm = np.linalg.norm(self.quat, axis=1)
-        usable = np.isfinite(self.xyz).all(axis=1) & np.isfinite(norm) & (norm > 1e-6)
-        if self.velocity is not None:
-            usable &= np.isfinite(self.velocity).all(axis=1)
+        norm = np.sqrt(np.einsum("ij,ij->i", self.quat, self.quat))
+        usable = self._usable(norm)
+        if len(usable) and usable.all() and (np.diff(self.t_us) > 0).all():
+            return EgoSamples(self.t_us, self.xyz, self.quat / norm[:, None], self.velocity)
         if not usable.any():
             raise ClipRejectedError(
                 "no_finite_samples", f"none of the {len(self.t_us)} ego motion samples is finite: nothing to label."
             )
         rows = np.flatnonzero(usable)
-        t_us = self.t_us[rows]
-        if (np.diff(t_us) <= 0).any():
-            _, first = np.unique(t_us, return_index=True)
-            rows = rows[first]
-        elif len(rows) == len(self.t_us):
-            return EgoSamples(self.t_us, self.xyz, self.quat / norm[:, None], self.velocity)
+        _, first = np.unique(self.t_us[rows], return_index=True)
+        rows = rows[first]
         return EgoSamples(
             self.t_us[rows],
             self.xyz[rows],
             self.quat[rows] / norm[rows, None],
             None if self.velocity is None else self.velocity[rows],
         )
+
+    def _usable(self, norm: Floats) -> NDArray[np.bool_]:
+        """Say of each sample whether it has a rotation and only finite values; ``norm`` is that of the rotation."""
+        usable = np.isfinite(norm) & (norm > 1e-6)
+        for block in (self.xyz, self.velocity):
+            if block is not None and not np.isfinite(block).all():
+                usable &= np.isfinite(block).all(axis=1)
+        return usable
 
     def poses_at(self, t_us: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Interpolate position (M, 3) and rotation (M, 4) at times between the first and last sample.

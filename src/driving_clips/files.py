@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,12 +19,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from isal import isal_zlib
+
 from driving_clips.errors import ClipFailedError, DatasetError
 
 OPEN_ZIPS_PER_PROCESS = 4
 _TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]+)-(?P<pid>\d+)\.tmp$")
 # What a damaged, encrypted or unknown-method member makes zipfile raise.
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, RuntimeError)
+_ZIP_FAULTS: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    isal_zlib.IsalError,  # type: ignore[assignment]  # its stub calls the class an instance
+    struct.error,
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+)
+_ENCRYPTED = 0x1  # flag bit of a member, APPNOTE.TXT 4.4.4
+_LOCAL_HEADER = struct.Struct("<26xHH")  # sizes of name and extra field before a member's data, APPNOTE.TXT 4.3.7
 _HOST = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname())[:40]
 
 
@@ -97,8 +112,17 @@ def walk_files(root: str, suffixes: tuple[str, ...] = ()) -> list[str]:
     return sorted(found)
 
 
-def list_names(folder: str, suffix: str = "") -> dict[str, int]:
-    """Return the names of the files directly in ``folder`` that end in ``suffix``, with their sizes in bytes."""
+def list_names(folder: str, suffix: str = "") -> list[str]:
+    """Return the names of what lies directly in ``folder`` and ends in ``suffix``; hidden names are left out."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names alone, of up to 300,000 files
+        return [name for name in names if name.endswith(suffix) and not name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def list_sizes(folder: str, suffix: str = "") -> dict[str, int]:
+    """Return the sizes in bytes of the files directly in ``folder`` whose names end in ``suffix``."""
     try:
         with os.scandir(folder) as entries:
             return {e.name: e.stat().st_size for e in entries if e.name.endswith(suffix) and not e.name.startswith(".")}
@@ -116,8 +140,18 @@ def list_folders(folder: str) -> list[str]:
 
 def read_bytes(path: str) -> bytes:
     """Return a file's content."""
-    with open(path, "rb") as file:  # noqa: PTH123 - the hot path of 300,000 small files
-        return file.read()
+    descriptor = os.open(path, os.O_RDONLY)  # half the time of open() where there are 300,000 small files
+    try:
+        size = os.fstat(descriptor).st_size
+        content = os.read(descriptor, size + 1)
+        if len(content) == size:
+            return content
+        parts = [content]  # a file over 2 GiB, one that is growing, or none of the disk's
+        while part := os.read(descriptor, 1 << 24):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def read_text(path: str) -> str:
@@ -144,11 +178,27 @@ def open_zip(path: str) -> zipfile.ZipFile:
 def read_zip_member(path: str, member: str) -> bytes:
     """Return one member of a zip archive, its checksum verified."""
     try:
-        return open_zip(path).read(member)
+        archive = open_zip(path)
+        info = archive.getinfo(member)
+        plain = not info.flag_bits & _ENCRYPTED
+        return _inflate(archive, info) if plain and info.compress_type == zipfile.ZIP_DEFLATED else archive.read(info)
     except _ZIP_FAULTS as error:
         raise ClipFailedError(
             "corrupt_zip", f"{path}: member {member} cannot be read ({error}). Download the archive again."
         ) from error
+
+
+def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Return a deflated member. Inflating is a third of reading a clip, so ISA-L does it, faster than zlib."""
+    assert archive.fp is not None
+    file = archive.fp.fileno()
+    header = os.pread(file, _LOCAL_HEADER.size, info.header_offset)
+    name_size, extra_size = _LOCAL_HEADER.unpack(header)
+    packed = os.pread(file, info.compress_size, info.header_offset + _LOCAL_HEADER.size + name_size + extra_size)
+    content: bytes = isal_zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(packed, info.file_size + 1)
+    if len(content) != info.file_size or isal_zlib.crc32(content) != info.CRC:
+        raise zipfile.BadZipFile(f"wrong size or checksum: {len(content)} bytes, {info.file_size} expected")
+    return content
 
 
 def write_atomic(path: str, content: str | bytes) -> None:

@@ -35,7 +35,7 @@ def merge_results(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] |
     folder = ResultsFolder(out, parse_names(configs[0]["names"]))
     with folder.opened():
         folder.write_tables(rows, tables)
-        there = files.list_names(folder.final_dir, ".txt")
+        there = set(files.list_names(folder.final_dir, ".txt"))
         for line in (line for table in tables for line in timelines(table)):
             if f"{line.clip_id}.txt" not in there:
                 folder.write_clip(line)

@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 
 from driving_clips import files
 from meta_action.errors import MetaActionError
-from meta_action.results import SPANS_SCHEMA, in_file_order, read_table, selection_metadata
-from meta_action.timeline import Span, Timeline, from_text
+from meta_action.names import BY_FILE_NAME, BY_NAME
+from meta_action.results import SPANS_SCHEMA, read_table, selection_metadata
+from meta_action.timeline import Span, Timeline, from_text, line_parts
 
 TABLE = "meta_actions.parquet"
 
@@ -68,23 +69,48 @@ def _read_own_table(meta_action_dir: str) -> pa.Table | None:
 
 
 def _read_texts(folder: str, names: list[str]) -> pa.Table:
-    clip_ids: list[str] = []
-    spans: list[Span] = []
+    """Read the texts of a folder, in the order of ``names``."""
+    parts: list[tuple[str, str, str]] = []
+    counts = []
     for name in names:
         path = f"{folder}/{name}"
         try:
             text = files.read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise MetaActionError(f"{path}: expected a text of meta-actions ({error}).") from error
-        own = from_text(name[:-4], text, path).spans
-        clip_ids += [name[:-4]] * len(own)
-        spans += own
-    axes, labels, starts, ends = zip(*spans, strict=True) if spans else ((), (), (), ())
+        own = line_parts(text)
+        if own is None:  # blank lines, or a line that from_text refuses by its number
+            own = [(BY_NAME[span.name].file_name, str(span.start), str(span.end)) for span in _read(path, text)]
+        parts += own
+        counts.append(len(own))
+    table = _as_table(names, counts, parts)
+    if table is None:  # some text holds an unknown name or impossible ticks: find it
+        for name in names:
+            _read(f"{folder}/{name}", files.read_text(f"{folder}/{name}"))
+        raise MetaActionError(f"{folder}: the texts changed while they were read. Run the command again.")
+    return table
+
+
+def _read(path: str, text: str) -> tuple[Span, ...]:
+    return from_text(files.base_name(path).removesuffix(".txt"), text, path).spans
+
+
+def _as_table(names: list[str], counts: list[int], parts: list[tuple[str, str, str]]) -> pa.Table | None:
+    """Return lines as a table of spans; None where a name is unknown or ticks are none."""
+    said, starts, ends = (pa.array([row[i] for row in parts], pa.string()) for i in range(3))
+    known = pc.index_in(said, pa.array(list(BY_FILE_NAME), pa.string()))
+    try:
+        start, end = (column.cast(pa.int16()) for column in (starts, ends))
+    except pa.ArrowInvalid:
+        return None
+    if known.null_count or not pc.all(pc.less(start, end)).as_py():
+        return None if parts else SPANS_SCHEMA.empty_table()
+    clips = pa.array([name[:-4] for name in names], pa.string())
     columns = [
-        pa.array(clip_ids, pa.string()),
-        pa.array(axes, pa.string()),
-        pa.array(labels, pa.string()),
-        pa.array(np.array(starts, dtype=np.int16)),
-        pa.array(np.array(ends, dtype=np.int16)),
+        clips.take(pa.array(np.repeat(np.arange(len(names)), counts))),
+        pa.array([action.axis for action in BY_FILE_NAME.values()]).take(known),
+        pa.array([action.name for action in BY_FILE_NAME.values()]).take(known),
+        start,
+        end,
     ]
-    return in_file_order(pa.table(columns, schema=SPANS_SCHEMA))
+    return pa.table(columns, schema=SPANS_SCHEMA)

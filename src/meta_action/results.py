@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -80,13 +81,13 @@ class ResultsFolder:
             return joined
         return f"{joined[:_MAX_FOLDER_NAME]}-{stable_hash(joined) % 16**8:08x}"
 
-    @property
+    @cached_property
     def raw_dir(self) -> str:
         """Folder of ``<clip_id>.json``."""
         raw = "tmp/raw_results" if self.selection == "all_ego" else self.selection
         return files.join(self.save_dir, raw)
 
-    @property
+    @cached_property
     def final_dir(self) -> str:
         """Folder of ``<clip_id>.txt``."""
         final = "final_outputs" if self.selection == "all_ego" else f"{self.selection}_post"
@@ -173,8 +174,8 @@ class ResultsFolder:
         clips, spans = self.read_tables()
         clips = clips.filter(pc.not_equal(clips.column("outcome"), FAILED))
         expected = _text_sizes(spans)
-        texts = files.list_names(self.final_dir, ".txt")
-        raw = files.list_names(self.raw_dir, ".json")
+        texts = files.list_sizes(self.final_dir, ".txt")
+        raw = set(files.list_names(self.raw_dir, ".json"))
         current: dict[str, str | None] = {}
         keep = []
         columns = (clips.column(name).to_pylist() for name in ("clip_id", "outcome", "source_stamps"))
