@@ -1,7 +1,7 @@
 """Many windows at once: each source group's clips are read, their windows labelled, their records written."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,7 +130,7 @@ def label_windows(
     labeller: GroupLabeller,
     groups: Sequence[SourceGroup],
     keyframes: Sequence[Keyframe],
-    timelines: dict[str, Timeline],
+    timelines: Mapping[str, Timeline],
     num_workers: int,
     journal: Journal,
     tally: Tally,
@@ -141,8 +141,8 @@ def label_windows(
     for keyframe in due:
         by_clip[keyframe.clip_id].append(keyframe)
     cuts = labeller.loader.dataset.cuts_recordings
-    tasks = [task for group in groups if (task := _task(group, by_clip, timelines, cuts))]
-    workers = useful_workers(num_workers, min(len(tasks), 1 + len(due) // WINDOWS_PER_WORKER))
+    tasks = (task for group in groups if (task := _task(group, by_clip, timelines, cuts)))
+    workers = useful_workers(num_workers, min(len(groups), 1 + len(due) // WINDOWS_PER_WORKER))
     with progress("labels", len(due), "windows") as advance:
         for task, result in map_ordered(labeller, tasks, workers, _split):
             if isinstance(result, WorkerDied):
@@ -167,7 +167,7 @@ def _without_finished(
 
 
 def _task(
-    group: SourceGroup, by_clip: dict[str, list[Keyframe]], timelines: dict[str, Timeline], cuts_recordings: bool
+    group: SourceGroup, by_clip: dict[str, list[Keyframe]], timelines: Mapping[str, Timeline], cuts_recordings: bool
 ) -> GroupTask | None:
     """Return the windows that a group may hold, with only the sources they need."""
     if cuts_recordings:

@@ -13,7 +13,7 @@ from coc_labeling.results import SUMMARY, ExperimentFolder, new_experiment, reme
 from coc_labeling.selection import refuse_unsupported, select
 from driving_clips.datasets import open_dataset
 from driving_clips.trajectories import TrajectoryLoader, find_groups
-from meta_action.reading import read_spans, timelines
+from meta_action.reading import TimelineTable, read_spans
 
 
 def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
@@ -27,7 +27,7 @@ def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
     keyframes = [keyframe for keyframe in select(config) if keyframe.clip_id in shard]
     dataset = open_dataset(config.data.dataset_name, str(config.data.data_dir))
     clip_ids = frozenset(keyframe.clip_id for keyframe in keyframes)
-    known = {line.clip_id: line for line in timelines(read_spans(str(config.data.meta_action_dir)), clip_ids)}
+    known = TimelineTable(read_spans(str(config.data.meta_action_dir)))
     discovery = dataset.discover()
     groups = find_groups(discovery.groups, clip_ids, cuts_recordings=dataset.cuts_recordings)
     folder = ExperimentFolder(_experiment_path(config), shard)

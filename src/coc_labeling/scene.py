@@ -115,6 +115,8 @@ def _as_lead(track: ObstacleTracks, path: DrivenPath, window: Window) -> Lead | 
     if len(recent) < 3 or recent.t_us[-1] - recent.t_us[0] < 0.3e6:
         return None
     s, d = path.project(recent.center[:, :2])
+    if abs(d[-1]) > 2 * LEAD_HALF_WIDTH_M or not 0.0 < s[-1] <= 2 * LEAD_RANGE_M:
+        return None
     seconds = (recent.t_us - window.t0_us) / 1e6
     speed, drift = (float(np.polyfit(seconds, values, 1)[0]) for values in (s, d))
     s_now, d_now = s[-1] - speed * seconds[-1], d[-1] - drift * seconds[-1]

@@ -1,6 +1,6 @@
 """Reading a run's timelines back: from its table where there is one, else from the text files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -40,20 +40,37 @@ def read_spans(meta_action_dir: str) -> pa.Table:
     return _read_texts(meta_action_dir, names)
 
 
-def timelines(spans: pa.Table, clip_ids: Iterable[str] | None = None) -> Iterator[Timeline]:
-    """Yield each clip's timeline from a table of spans; with ``clip_ids`` only theirs."""
-    if clip_ids is not None:
-        spans = spans.filter(pc.is_in(spans.column("clip_id"), pa.array(list(clip_ids), pa.string())))
-    columns = [spans.column(name).to_pylist() for name in SPANS_SCHEMA.names]
-    clip_id, collected = None, []
-    for clip, axis, name, start, end in zip(*columns, strict=True):
-        if clip != clip_id and clip_id is not None:
-            yield Timeline(clip_id, tuple(collected))
-            collected = []
-        clip_id = clip
-        collected.append(Span(axis, name, start, end))
-    if clip_id is not None:
-        yield Timeline(clip_id, tuple(collected))
+def timelines(spans: pa.Table) -> Iterator[Timeline]:
+    """Yield each clip's timeline from a table of spans, in its order."""
+    return iter(TimelineTable(spans).values())
+
+
+class TimelineTable(Mapping[str, Timeline]):
+    """Timelines by clip id, made from a table of spans only when they are asked for.
+
+    The rows of a clip must stand together, as ``read_spans`` returns them.
+    """
+
+    def __init__(self, spans: pa.Table) -> None:
+        """Find where each clip's rows lie."""
+        self._spans = spans
+        ids = spans.column("clip_id").combine_chunks()
+        changes = pc.not_equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
+        starts = np.flatnonzero(np.concatenate([[True], changes.to_numpy(zero_copy_only=False)])[: len(ids)])
+        lengths = np.diff(starts, append=len(ids))
+        clips = ids.take(pa.array(starts)).to_pylist()
+        self._rows = dict(zip(clips, zip(starts.tolist(), lengths.tolist(), strict=True), strict=True))
+
+    def __getitem__(self, clip_id: str) -> Timeline:
+        rows = self._spans.slice(*self._rows[clip_id])
+        columns = (rows.column(name).to_pylist() for name in SPANS_SCHEMA.names[1:])
+        return Timeline(clip_id, tuple(Span(*row) for row in zip(*columns, strict=True)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def _read_own_table(meta_action_dir: str) -> pa.Table | None:

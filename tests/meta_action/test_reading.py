@@ -7,7 +7,7 @@ from builders.driving import lively_drive
 from builders.golden import TRAJECTORY_TEXTS, texts
 from builders.table import write_csv
 from meta_action.errors import MetaActionError
-from meta_action.reading import read_spans, timelines
+from meta_action.reading import TimelineTable, read_spans, timelines
 from meta_action.timeline import to_text
 
 
@@ -60,7 +60,10 @@ def test_a_damaged_table_is_passed_over_for_the_texts(run, tmp_path):
 
 def test_the_timelines_of_some_clips(run):
     spans = read_spans(str(run))
-    assert [t.clip_id for t in timelines(spans, ["drive2", "drive0", "none"])] == ["drive0", "drive2"]
+    table = TimelineTable(spans)
+    assert table["drive2"].clip_id == "drive2"
+    assert table["drive2"] in list(timelines(spans))
+    assert table.get("none") is None
     assert len(list(timelines(spans))) == 4
 
 
