@@ -9,9 +9,10 @@ import pyarrow as pa
 from benchmarks.data import GOLDEN, clip_id
 from benchmarks.measuring import Row, Scale, run_process, spread
 from meta_action.names import EGO_NAMES
-from meta_action.reading import read_spans, timelines
-from meta_action.results import CLIPS_SCHEMA, SPANS_SCHEMA, ResultsFolder
+from meta_action.reading import read_spans
+from meta_action.results import CLIPS_SCHEMA, ResultsFolder
 from meta_action.timeline import to_text
+from meta_action.timeline_table import SPANS_SCHEMA, timelines
 
 
 def measure(scale: Scale, folder: Path) -> list[Row]:

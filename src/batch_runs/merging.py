@@ -53,6 +53,29 @@ def find_shards(folders: Sequence[str], stem: str, ending: str) -> ShardFiles | 
     return next((ShardFiles(count, paths) for count, paths in by_count.items()), None)
 
 
+def find_run_shards(
+    folders: Sequence[str], kinds: Sequence[tuple[str, str]]
+) -> tuple[list[ShardFiles], list[int]] | None:
+    """Find the files of several kinds, (stem, ending), that each shard of a run writes.
+
+    Returns the files by kind and the indices of shards that lack any of them (never run, or interrupted); None where
+    there is none of the first kind, which tells the step.
+
+    Raises:
+        DatasetError: shards of different counts, one shard twice, or a kind that no shard has.
+    """
+    found = [find_shards(folders, stem, ending) for stem, ending in kinds]
+    if found[0] is None:
+        return None
+    kept = [shards for shards in found if shards is not None]
+    if len(kept) < len(found) or len({shards.count for shards in kept}) > 1:
+        wanted = ", ".join(f"{stem}.shard-<i>-of-<n>.{ending}" for stem, ending in kinds)
+        raise DatasetError(
+            f"{', '.join(folders)}: expected {wanted} of one run, found only some. Finish the shards first."
+        )
+    return kept, sorted({index for shards in kept for index in shards.missing})
+
+
 def read_summaries(shards: ShardFiles) -> tuple[Tally, list[dict[str, Any]]]:
     """Add up the summaries of shards; returns the counts and each shard's configuration.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 IN_FLIGHT_PER_WORKER = 3
 
 
-class WorkerDied(Generic[Task]):
+class WorkerDied:
     """Takes a result's place where working on a task killed its process (out of memory, a crash in native code)."""
 
 
@@ -38,8 +38,8 @@ def map_ordered(
 ) -> Iterator[tuple[Task, Result | WorkerDied]]:
     """Yield (task, result) in the order of ``tasks``; with one worker in this process.
 
-    Where a worker process dies, the tasks in flight are tried again alone, cut by ``split`` into their
-    smallest parts, so that only the guilty part is given up.
+    Where a worker process dies, the tasks in flight are tried again alone, and one that dies again is cut by ``split``
+    into its smallest parts, so that only the guilty part is given up.
     """
     if workers == 1:
         for task in tasks:
@@ -54,10 +54,14 @@ def map_ordered(
                 yield from _stream(pool, remaining, in_flight, workers * IN_FLIGHT_PER_WORKER)
                 return
         except BrokenProcessPool:
-            suspects.extend(part for task, _ in in_flight for part in split(task))
+            suspects.extend(task for task, _ in in_flight)
         while suspects:
             task = suspects.popleft()
-            yield task, _alone(function, task)
+            result, parts = _alone(function, task), split(task)
+            if isinstance(result, WorkerDied) and len(parts) > 1:
+                suspects.extendleft(reversed(parts))
+            else:
+                yield task, result
 
 
 def _stream(

@@ -140,8 +140,8 @@ def label_windows(
     by_clip: dict[str, list[Keyframe]] = defaultdict(list)
     for keyframe in due:
         by_clip[keyframe.clip_id].append(keyframe)
-    cuts = labeller.loader.dataset.cuts_recordings
-    tasks = (task for group in groups if (task := _task(group, by_clip, timelines, cuts)))
+    clips_of = _clips_of(by_clip, cuts_recordings=labeller.loader.dataset.cuts_recordings)
+    tasks = (task for group in groups if (task := _task(group, clips_of, by_clip, timelines)))
     workers = useful_workers(num_workers, min(len(groups), 1 + len(due) // WINDOWS_PER_WORKER))
     with progress("labels", len(due), "windows") as advance:
         for task, result in map_ordered(labeller, tasks, workers, _split):
@@ -167,18 +167,19 @@ def _without_finished(
 
 
 def _task(
-    group: SourceGroup, by_clip: dict[str, list[Keyframe]], timelines: Mapping[str, Timeline], cuts_recordings: bool
+    group: SourceGroup,
+    clips_of: Mapping[str, Sequence[str]],
+    by_clip: dict[str, list[Keyframe]],
+    timelines: Mapping[str, Timeline],
 ) -> GroupTask | None:
-    """Return the windows that a group may hold, with only the sources they need."""
-    if cuts_recordings:
-        names = {source.recording_id for source in group.sources}
-        clips = [clip for clip in by_clip if clip in names or recording_of(clip) in names]
-    else:
-        clips = [source.recording_id for source in group.sources if source.recording_id in by_clip]
+    """Return the windows that a group may hold, with only the sources they need.
+
+    ``clips_of`` gives, by recording, the clips with keyframes that may come from it.
+    """
+    sources = tuple(source for source in group.sources if source.recording_id in clips_of)
+    clips = [clip for source in sources for clip in clips_of[source.recording_id]]
     if not clips:
         return None
-    needed = set(clips) | ({recording_of(clip) for clip in clips} if cuts_recordings else set())
-    sources = tuple(source for source in group.sources if source.recording_id in needed)
     return GroupTask(
         replace(group, sources=sources),
         {clip: by_clip[clip] for clip in clips},
@@ -186,9 +187,24 @@ def _task(
     )
 
 
+def _clips_of(by_clip: Iterable[str], *, cuts_recordings: bool) -> dict[str, list[str]]:
+    """Return the clips by the recordings they may come from: their own id, or what they would be cut from."""
+    clips_of: dict[str, list[str]] = defaultdict(list)
+    for clip in by_clip:
+        clips_of[clip].append(clip)
+        if cuts_recordings:
+            clips_of[recording_of(clip)].append(clip)
+    return clips_of
+
+
 def _split(task: GroupTask) -> list[GroupTask]:
-    """Cut a task into one per clip."""
-    return [replace(task, keyframes={clip: keyframes}) for clip, keyframes in task.keyframes.items()]
+    """Cut a task into one per source."""
+    parts = []
+    for source in task.group.sources:
+        name = source.recording_id
+        keyframes = {clip: own for clip, own in task.keyframes.items() if name in (clip, recording_of(clip))}
+        parts.append(replace(task, group=replace(task.group, sources=(source,)), keyframes=keyframes))
+    return parts
 
 
 def _count(result: GroupResult, journal: Journal, tally: Tally) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from batch_runs.merging import find_shards, read_summaries
+from batch_runs.merging import find_run_shards, read_summaries
 from batch_runs.outcomes import Tally, write_summary
 from coc_labeling.errors import CocLabelingError
-from coc_labeling.results import SUMMARY, ExperimentFolder, differences, read_labels
+from coc_labeling.results import SUMMARY, ExperimentFolder, differences, read_labels, remember_config
 from driving_clips import files
 
 
@@ -20,10 +20,10 @@ def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
         DatasetError, CocLabelingError: the shards do not belong together, a table is damaged, a record is gone, or
             ``out`` cannot be written to.
     """
-    labels = find_shards(folders, "labels", "parquet")
-    summaries = find_shards(folders, "run_summary", "json")
-    if labels is None or summaries is None:
+    found = find_run_shards(folders, (("labels", "parquet"), ("run_summary", "json")))
+    if found is None:
         return None
+    (labels, summaries), missing = found
     folder = ExperimentFolder(out)
     tally, configs = read_summaries(summaries)
     for config in configs[1:]:
@@ -33,6 +33,7 @@ def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
             )
     tables: list[pa.Table] = []
     with folder.opened():
+        remember_config(folder, configs[0] | {"shard": None})
         for path in labels.paths.values():
             table = read_labels(path)
             _bring(table, ExperimentFolder(files.parent(path)), folder)
@@ -45,9 +46,9 @@ def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
             tally,
             unit="windows",
             merged_shards=sorted(labels.paths),
-            missing_shards=labels.missing,
+            missing_shards=missing,
         )
-    return tally, labels.missing
+    return tally, missing
 
 
 def _bring(table: pa.Table, source: ExperimentFolder, target: ExperimentFolder) -> None:

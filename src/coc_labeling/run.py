@@ -13,7 +13,8 @@ from coc_labeling.results import SUMMARY, ExperimentFolder, new_experiment, reme
 from coc_labeling.selection import refuse_unsupported, select
 from driving_clips.datasets import open_dataset
 from driving_clips.trajectories import TrajectoryLoader, find_groups
-from meta_action.reading import TimelineTable, read_spans
+from meta_action.reading import read_spans
+from meta_action.timeline_table import TimelineTable
 
 
 def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:

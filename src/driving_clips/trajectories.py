@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from driving_clips import files
 from driving_clips.datasets.base import CLIP_US, Dataset, Source, SourceGroup, recording_of, start_of
-from driving_clips.ego_motion import EgoMotion, resample
+from driving_clips.ego_motion import EgoMotion, EgoSamples, resample
 from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError
 from driving_clips.obstacles import ObstacleTracks
 
@@ -42,11 +42,15 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class LoadedClip:
-    """One clip of a source: its ego motion on ticks, or why there is none."""
+    """One clip of a source: its ego motion on ticks, or why there is none.
+
+    ``stamps`` are size and time of the source's files when it was read (``Dataset.stamps``).
+    """
 
     clip_id: str
     source: Source
     result: EgoMotion | ClipError
+    stamps: str | None
 
 
 class TrajectoryLoader:
@@ -90,23 +94,33 @@ class TrajectoryLoader:
             ClipFailedError: the obstacle file cannot be read.
         """
         if self._tracks is None or self._tracks[0] != clip.source:  # a recording's clips come one after another
-            ego = self.dataset.read_ego(clip.source)
-            self._tracks = clip.source, self.dataset.read_obstacles(clip.source, ego)
+            self._tracks = clip.source, self._read_obstacles(clip.source)
         tracks = self._tracks[1]
         if tracks is None or not self.dataset.cuts_recordings or clip.clip_id == clip.source.recording_id:
             return tracks
         start_us = start_of(clip.clip_id)
         return tracks.between(start_us, start_us + CLIP_US)
 
+    def _read_obstacles(self, source: Source) -> ObstacleTracks | None:
+        try:
+            return self.dataset.read_obstacles(source, self.dataset.read_ego(source))
+        except ClipError:
+            raise
+        except Exception as error:  # whatever a reader stumbles over costs this source only
+            log.exception("%s: reading obstacles failed", source)
+            raise _unforeseen(source, error) from error
+
     def _load_source(self, source: Source) -> list[LoadedClip]:
+        # Stamped before it is read: what is replaced in between then counts as changed, not as read.
+        stamps = self.dataset.stamps(source)
         try:
             clips = self.dataset.clips_of(source)
         except ClipError as error:
-            return [LoadedClip(source.recording_id, source, error)]
+            return [LoadedClip(source.recording_id, source, error, stamps)]
         except Exception as error:  # whatever a reader stumbles over costs this source only
             log.exception("%s: reading failed", source)
-            return [LoadedClip(source.recording_id, source, _unforeseen(source, error))]
-        return [LoadedClip(clip_id, source, _on_ticks(samples)) for clip_id, samples in clips]
+            return [LoadedClip(source.recording_id, source, _unforeseen(source, error), stamps)]
+        return [LoadedClip(clip_id, source, _on_ticks(samples), stamps) for clip_id, samples in clips]
 
     def _cache_path(self, group: SourceGroup) -> str:
         readable = "".join(c if c.isalnum() or c in "._-" else "_" for c in group.name)[-80:]
@@ -130,38 +144,38 @@ class TrajectoryLoader:
     def _valid(self, table: pa.Table, group: SourceGroup) -> dict[str, list[LoadedClip]]:
         """Return the clips in a cache table by recording id, of sources that have not changed since."""
         sources = {source.recording_id: source for source in group.sources}
-        current = {name: self._fingerprint(source) for name, source in sources.items()}
+        current = {name: self.dataset.stamps(source) for name, source in sources.items()}
         values = table.column("values").combine_chunks()
         bounds, flat = values.offsets.to_numpy(), values.values.to_numpy()
         clips: dict[str, list[LoadedClip]] = {}
         for i, row in enumerate(table.drop_columns(["values"]).to_pylist()):
-            name = row["recording_id"]
-            if row["stamps"] is None or current.get(name) != row["stamps"]:
+            source = sources.get(row["recording_id"])
+            stamps = current.get(row["recording_id"])
+            if source is None or stamps is None or row["stamps"] != _fingerprint(source, stamps):
                 continue
             result = _from_row(row, flat[bounds[i] : bounds[i + 1]])
-            clips.setdefault(name, []).append(LoadedClip(row["clip_id"], sources[name], result))
+            clips.setdefault(source.recording_id, []).append(LoadedClip(row["clip_id"], source, result, stamps))
         return clips
 
     def _write_cache(self, group: SourceGroup, cached: pa.Table, fresh: dict[str, list[LoadedClip]]) -> None:
         """Add fresh clips to a group's file; failures to read are left out, so that they are tried again."""
         kept = [rows for rows in fresh.values() if not any(isinstance(row.result, ClipFailedError) for row in rows)]
         clips = [clip for rows in kept for clip in rows]
-        stamps = [self._fingerprint(clip.source) for clip in clips]
         others = cached.filter(pc.invert(pc.is_in(cached.column("recording_id"), pa.array(list(fresh), pa.string()))))
         try:
             Path(str(self._cache_folder)).mkdir(parents=True, exist_ok=True)
             with files.atomic_path(self._cache_path(group)) as path, pa.ipc.new_file(path, _SCHEMA) as writer:
                 writer.write_table(others)
-                writer.write_batch(_to_rows(clips, stamps))
+                writer.write_batch(_to_rows(clips))
         except OSError as error:  # a cache that cannot be written costs time, never labels
             log.warning("%s: cannot write the cache (%s); going on without it", self._cache_folder, error)
 
-    def _fingerprint(self, source: Source) -> str | None:
-        stamps = self.dataset.stamps(source)
-        return stamps and f"{source} {stamps}"
+
+def _fingerprint(source: Source, stamps: str | None) -> str | None:
+    return stamps and f"{source} {stamps}"
 
 
-def _to_rows(clips: list[LoadedClip], stamps: list[str | None]) -> pa.RecordBatch:
+def _to_rows(clips: list[LoadedClip]) -> pa.RecordBatch:
     """Return clips as rows of the cache."""
     problems = [clip.result if isinstance(clip.result, ClipError) else None for clip in clips]
     motions = [clip.result if isinstance(clip.result, EgoMotion) else None for clip in clips]
@@ -169,7 +183,7 @@ def _to_rows(clips: list[LoadedClip], stamps: list[str | None]) -> pa.RecordBatc
     offsets = np.concatenate([[0], np.cumsum([len(v) for v in flat])]).astype(np.int32)
     columns = [
         pa.array([clip.source.recording_id for clip in clips], pa.string()),
-        pa.array(stamps, pa.string()),
+        pa.array([_fingerprint(clip.source, clip.stamps) for clip in clips], pa.string()),
         pa.array([clip.clip_id for clip in clips], pa.string()),
         pa.array([p and p.reason for p in problems], pa.string()),
         pa.array([p and str(p) for p in problems], pa.string()),
@@ -197,11 +211,11 @@ def _cache_folder(cache_dir: str, dataset: Dataset) -> str:
     return files.join(cache_dir, f"{dataset.name}-{origin}")
 
 
-def _on_ticks(samples: object) -> EgoMotion | ClipError:
+def _on_ticks(samples: EgoSamples | ClipError) -> EgoMotion | ClipError:
     if isinstance(samples, ClipError):
         return samples
     try:
-        return resample(samples)  # type: ignore[arg-type]
+        return resample(samples)
     except ClipError as error:
         return error
 

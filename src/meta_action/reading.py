@@ -1,7 +1,5 @@
 """Reading a run's timelines back: from its table where there is one, else from the text files."""
 
-from collections.abc import Iterator, Mapping
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,8 +7,9 @@ import pyarrow.compute as pc
 from driving_clips import files
 from meta_action.errors import MetaActionError
 from meta_action.names import BY_FILE_NAME, BY_NAME
-from meta_action.results import SPANS_SCHEMA, read_table, selection_metadata
-from meta_action.timeline import Span, Timeline, from_text, line_parts
+from meta_action.results import read_table, selection_metadata
+from meta_action.timeline import Span, from_text, line_parts
+from meta_action.timeline_table import SPANS_SCHEMA
 
 TABLE = "meta_actions.parquet"
 
@@ -38,39 +37,6 @@ def read_spans(meta_action_dir: str) -> pa.Table:
             "folder of Step 1, or run meta-action-autolabel first."
         )
     return _read_texts(meta_action_dir, names)
-
-
-def timelines(spans: pa.Table) -> Iterator[Timeline]:
-    """Yield each clip's timeline from a table of spans, in its order."""
-    return iter(TimelineTable(spans).values())
-
-
-class TimelineTable(Mapping[str, Timeline]):
-    """Timelines by clip id, made from a table of spans only when they are asked for.
-
-    The rows of a clip must stand together, as ``read_spans`` returns them.
-    """
-
-    def __init__(self, spans: pa.Table) -> None:
-        """Find where each clip's rows lie."""
-        self._spans = spans
-        ids = spans.column("clip_id").combine_chunks()
-        changes = pc.not_equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0)))
-        starts = np.flatnonzero(np.concatenate([[True], changes.to_numpy(zero_copy_only=False)])[: len(ids)])
-        lengths = np.diff(starts, append=len(ids))
-        clips = ids.take(pa.array(starts)).to_pylist()
-        self._rows = dict(zip(clips, zip(starts.tolist(), lengths.tolist(), strict=True), strict=True))
-
-    def __getitem__(self, clip_id: str) -> Timeline:
-        rows = self._spans.slice(*self._rows[clip_id])
-        columns = (rows.column(name).to_pylist() for name in SPANS_SCHEMA.names[1:])
-        return Timeline(clip_id, tuple(Span(*row) for row in zip(*columns, strict=True)))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
 
 def _read_own_table(meta_action_dir: str) -> pa.Table | None:

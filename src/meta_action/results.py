@@ -24,20 +24,12 @@ from driving_clips.datasets.base import stamps_of
 from driving_clips.datasets.loose import stable_hash
 from meta_action.names import BY_NAME, EGO_NAMES, META_ACTIONS
 from meta_action.timeline import AGENT, Timeline, to_raw_json, to_text
+from meta_action.timeline_table import SPANS_SCHEMA, TimelineTable
 
 # Counts the meanings of the labels: raise it when rules change, and clips are labelled again.
 LABEL_VERSION = "1"
 GONE = "gone"  # the outcome, in the journal only, of a clip that its recording does not hold any more
 
-SPANS_SCHEMA = pa.schema(
-    [
-        ("clip_id", pa.string()),
-        ("axis", pa.string()),
-        ("name", pa.string()),
-        ("start_tick", pa.int16()),
-        ("end_tick", pa.int16()),
-    ]
-)
 CLIPS_SCHEMA = pa.schema(
     [
         ("clip_id", pa.string()),
@@ -169,13 +161,29 @@ class ResultsFolder:
             tables.append(table if table is not None and current else schema.empty_table())
         return tables[0], tables[1]
 
+    def rewrite_texts(self) -> None:
+        """Make the texts agree with the tables: write those that differ, remove those of clips without labels."""
+        clips, spans = self.read_tables()
+        lines = TimelineTable(spans)
+        expected = _text_sizes(spans)
+        texts, raw = files.list_sizes(self.final_dir, ".txt"), files.list_sizes(self.raw_dir, ".json")
+        columns = (clips.column(name).to_pylist() for name in ("clip_id", "outcome"))
+        for clip_id, outcome in zip(*columns, strict=True):
+            if outcome != DONE:
+                self.remove_clip(clip_id)
+                continue
+            same = texts.get(f"{clip_id}.txt", 0) == expected.get(clip_id, 0) and f"{clip_id}.json" in raw
+            line = lines.get(clip_id) or Timeline(clip_id, ())
+            if not same or (line.spans and files.read_text(f"{self.final_dir}/{clip_id}.txt") != to_text(line)):
+                self.write_clip(line)
+
     def finished(self) -> pa.Table:
         """Return the rows of clips.parquet that still hold: texts there and whole, sources unchanged."""
         clips, spans = self.read_tables()
         clips = clips.filter(pc.not_equal(clips.column("outcome"), FAILED))
         expected = _text_sizes(spans)
         texts = files.list_sizes(self.final_dir, ".txt")
-        raw = set(files.list_names(self.raw_dir, ".json"))
+        raw = files.list_sizes(self.raw_dir, ".json")
         current: dict[str, str | None] = {}
         keep = []
         columns = (clips.column(name).to_pylist() for name in ("clip_id", "outcome", "source_stamps"))
@@ -183,7 +191,7 @@ class ResultsFolder:
             if stamps and stamps not in current:
                 current[stamps] = stamps_of(path for path, *_ in json.loads(stamps))
             whole = outcome != DONE or (
-                f"{clip_id}.json" in raw and texts.get(f"{clip_id}.txt", 0) == expected.get(clip_id, 0)
+                raw.get(f"{clip_id}.json", 0) > 0 and texts.get(f"{clip_id}.txt", 0) == expected.get(clip_id, 0)
             )
             keep.append(whole and stamps is not None and current[stamps] == stamps)
         return clips.filter(pa.array(keep, pa.bool_()))

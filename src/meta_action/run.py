@@ -25,7 +25,7 @@ from meta_action.recordings import CutClips
 from meta_action.results import GONE, JOURNAL_SCHEMA, ResultsFolder
 from meta_action.timeline import Span, timeline
 
-DISK_FULL = "disk_full"
+DISK_FULL, NOT_REACHED, WORKER_DIED = "disk_full", "not_reached", "worker_died"
 SOURCES_PER_WORKER = 200  # fewer are read sooner than another process starts
 
 
@@ -105,7 +105,7 @@ class _GroupLabeller:
             "reason": reason,
             "detail": detail,
             "source": str(clip.source),
-            "source_stamps": self.loader.dataset.stamps(clip.source),
+            "source_stamps": clip.stamps,
             "first_tick": motion.first_tick if motion else None,
             "ticks": len(motion) if motion else None,
             "span_names": [RANK[span.name] for span in kept],
@@ -138,12 +138,13 @@ def label_dataset(request: LabelRequest) -> tuple[Tally, list[str]]:
             folder.settle(journal)
         done = _count_finished(folder, dataset, discovery, wanted, tally)
         groups = _due_groups(dataset, discovery, wanted, folder.shard, done)
-        labeller = _GroupLabeller(TrajectoryLoader(dataset, request.cache_dir), folder, wanted, done)
+        skipped = done if dataset.cuts_recordings else frozenset[str]()  # else left out of the groups already
+        labeller = _GroupLabeller(TrajectoryLoader(dataset, request.cache_dir), folder, wanted, skipped)
         try:
             _work_through(labeller, groups, request.num_workers, journal, tally)
         finally:
             folder.settle(journal)  # where this fails too, the journal keeps what is finished
-        _count_unknown(wanted, folder.shard, tally, request)
+        _count_rest(groups, dataset, wanted, folder.shard, tally, request)
         _summarise(request, folder, tally, notices)
     return tally, notices
 
@@ -226,15 +227,33 @@ def _split(group: SourceGroup) -> list[SourceGroup]:
 def _count_dead(group: SourceGroup, tally: Tally) -> None:
     for source in group.sources:
         message = f"{source}: the process reading it died (out of memory, or a crash in a library)."
-        tally.add(FAILED, "worker_died", source.recording_id, message)
+        tally.add(FAILED, WORKER_DIED, source.recording_id, message)
 
 
-def _count_unknown(wanted: frozenset[str] | None, shard: Shard, tally: Tally, request: LabelRequest) -> None:
-    if wanted is None:
-        return
-    seen = set(_items(tally))
-    for clip_id in sorted(wanted - seen):
-        if clip_id in shard:
+def _count_rest(
+    groups: list[SourceGroup],
+    dataset: Dataset,
+    wanted: frozenset[str] | None,
+    shard: Shard,
+    tally: Tally,
+    request: LabelRequest,
+) -> None:
+    """Count what the run has not come to, and listed clips that do not exist."""
+    counted = set(_items(tally))
+    full = DISK_FULL in tally.by_reason[FAILED]
+    if full:
+        for source in (source for group in groups for source in group.sources):
+            if source.recording_id not in counted and not dataset.cuts_recordings:
+                tally.add(FAILED, NOT_REACHED, source.recording_id, "the run stopped because the disk was full.")
+    dead = set(tally.by_reason[FAILED].get(WORKER_DIED, {}))
+    for clip_id in sorted((wanted or frozenset()) - set(_items(tally))):
+        if clip_id not in shard:
+            continue
+        if recording_of(clip_id) in dead:
+            tally.add(FAILED, WORKER_DIED, clip_id, "the process reading its recording died.")
+        elif full:
+            tally.add(FAILED, NOT_REACHED, clip_id, "the run stopped because the disk was full.")
+        else:
             tally.add(FAILED, "unknown_id", clip_id, f"{request.scene_list}: no clip of this id in {request.data_dir}.")
 
 

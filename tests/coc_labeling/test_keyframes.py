@@ -13,7 +13,7 @@ from coc_labeling.keyframes import (
     write_keyframes,
 )
 from meta_action.names import BY_NAME
-from meta_action.results import SPANS_SCHEMA
+from meta_action.timeline_table import SPANS_SCHEMA
 
 
 def table(*rows: tuple[str, str, int, int]) -> pa.Table:

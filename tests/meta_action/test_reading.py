@@ -7,8 +7,9 @@ from builders.driving import lively_drive
 from builders.golden import TRAJECTORY_TEXTS, texts
 from builders.table import write_csv
 from meta_action.errors import MetaActionError
-from meta_action.reading import TimelineTable, read_spans, timelines
+from meta_action.reading import read_spans
 from meta_action.timeline import to_text
+from meta_action.timeline_table import TimelineTable, timelines
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import pytest
 from batch_runs.shards import Shard
 from driving_clips.errors import DatasetError
 from meta_action.names import BY_NAME, EGO_NAMES, RANK
-from meta_action.results import CLIPS_SCHEMA, JOURNAL_SCHEMA, SPANS_SCHEMA, ResultsFolder, in_file_order
+from meta_action.results import CLIPS_SCHEMA, JOURNAL_SCHEMA, ResultsFolder, in_file_order
 from meta_action.timeline import Span, timeline
+from meta_action.timeline_table import SPANS_SCHEMA
 
 STOP = Span("longitudinal", "stop", 0, 50)
 

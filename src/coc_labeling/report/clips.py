@@ -18,9 +18,8 @@ from driving_clips.ego_motion import EgoMotion
 from driving_clips.errors import ClipError, DatasetError
 from driving_clips.obstacles import ObstacleTracks
 from driving_clips.trajectories import LoadedClip, TrajectoryLoader, find_groups
-from meta_action.reading import timelines
-from meta_action.results import SPANS_SCHEMA
 from meta_action.timeline import Timeline
+from meta_action.timeline_table import SPANS_SCHEMA, timelines
 
 # What a file that is not what it should be can make a reader raise; one clip less, never no report.
 _READING_FAULTS = (

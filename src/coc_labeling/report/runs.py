@@ -12,7 +12,8 @@ from coc_labeling.results import LABELS, LABELS_SCHEMA, SUMMARY
 from driving_clips import files
 from meta_action.errors import MetaActionError
 from meta_action.reading import TABLE, read_spans
-from meta_action.results import CLIPS_SCHEMA, SPANS_SCHEMA, selection_metadata
+from meta_action.results import CLIPS_SCHEMA, selection_metadata
+from meta_action.timeline_table import SPANS_SCHEMA
 
 CLIPS = "clips.parquet"
 MAX_TEXTS = 20_000  # text files are only opened one by one up to this many

@@ -13,7 +13,7 @@ from batch_runs.outcomes import DONE
 from coc_labeling.report.runs import Run
 from coc_labeling.report.tables import read_clips
 from coc_labeling.schema import UNOBSERVED
-from meta_action.results import SPANS_SCHEMA
+from meta_action.timeline_table import SPANS_SCHEMA
 
 PER_KIND = 6  # labels of one kind that are looked at for clips
 CANDIDATES = 600  # clips of one run that are compared

@@ -41,7 +41,8 @@ class Source:
     repeats: tuple["Source", ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.path}!{self.member}" if self.member else self.path
+        place = f"{self.path}!{self.member}" if self.member else self.path
+        return place.encode(errors="backslashreplace").decode()  # names of files may hold bytes that are no UTF-8
 
 
 @dataclass(frozen=True)

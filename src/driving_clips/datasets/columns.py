@@ -19,7 +19,7 @@ def open_parquet(content: bytes, origin: object) -> pq.ParquetFile:
     except (pa.ArrowException, OSError) as error:
         raise ClipFailedError(
             "corrupt_parquet",
-            f"{origin}: expected a parquet file, found {len(content)} bytes that are none ({_short(error)}).",
+            f"{origin}: expected a parquet file, found {len(content)} bytes that are not parquet ({_short(error)}).",
         ) from error
 
 
@@ -66,8 +66,17 @@ def microseconds(table: pa.Table, name: str, origin: object) -> NDArray[np.int64
         return whole
     values = floats(table, name, origin)
     if not np.isfinite(values).all() or (values != np.round(values)).any() or (np.abs(values) > 2**62).any():
-        raise wrong_schema(origin, f"whole microseconds in column {name}", "values that are none")
+        raise wrong_schema(origin, f"whole microseconds in column {name}", "nulls, fractions or values out of range")
     return values.astype(np.int64)
+
+
+def texts(table: pa.Table, name: str, origin: object) -> NDArray[np.str_]:
+    """Return a column as text; raises ClipFailedError where it holds lists or the like."""
+    column = _only(table, name, origin)
+    try:
+        return column.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False).astype(np.str_)  # type: ignore[no-any-return]
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise wrong_schema(origin, f"text or numbers in column {name}", f"type {column.type}") from error
 
 
 def _only(table: pa.Table, name: str, origin: object) -> pa.ChunkedArray:

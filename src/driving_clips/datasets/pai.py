@@ -1,21 +1,20 @@
 """The Physical AI AV dataset: chunk zips with a member per clip, or the same members unpacked."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-
-import numpy as np
-import pyarrow as pa
 
 from driving_clips import files
 from driving_clips.datasets import columns
 from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect, find_sidecar
 from driving_clips.datasets.loose import bucket
 from driving_clips.ego_motion import EgoSamples
-from driving_clips.errors import ClipError, DatasetError
+from driving_clips.errors import ClipError, ClipFailedError, DatasetError
 from driving_clips.obstacles import ObstacleTracks, from_rig_frame
 
 EGO_FEATURES = ("egomotion", "egomotion.offline")  # in order of preference
 OBSTACLES = "obstacle.offline"
+_CHUNK = re.compile(r"\.(chunk_\d+)\.zip$")  # the archives of all features are cut alike
 
 TIME, POSITION, ROTATION, VELOCITY = "timestamp", ("x", "y", "z"), ("qx", "qy", "qz", "qw"), ("vx", "vy", "vz")
 _OLD = "EgomotionEstimate"
@@ -76,13 +75,8 @@ class PaiDataset(Dataset):
 
     def read_obstacles(self, source: Source, ego: EgoSamples) -> ObstacleTracks | None:
         """Read obstacle.offline; each box is moved by the ego pose of its own instant."""
-        places, problems = self._obstacles
-        place = places.get(source.recording_id)
-        if place is None:
-            for problem in problems:  # its boxes may be in the archive that cannot be opened
-                raise problem
-            return None
-        return read_boxes(self.read_source(place), place, ego)
+        place = self._obstacle_place(source)
+        return None if place is None else read_boxes(self.read_source(place), place, ego)
 
     def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
         """Locate ``camera/<camera>/``: an unpacked mp4 first, else the member of a chunk zip.
@@ -94,18 +88,30 @@ class PaiDataset(Dataset):
             self._videos[camera] = self._index_videos(camera)
         videos, problems = self._videos[camera]
         if clip_id not in videos:
-            for problem in problems:
-                raise problem
+            _raise_again(problems)
         return videos.get(clip_id)
 
+    def _obstacle_place(self, source: Source) -> Source | None:
+        """Return where a clip's boxes are: in the archive of its own chunk, else wherever they are found."""
+        chunk = _CHUNK.search(source.path)
+        if chunk:
+            path = files.join(self.data_dir, "labels", OBSTACLES, f"{OBSTACLES}.{chunk[1]}.zip")
+            member = f"{source.recording_id}.{OBSTACLES}.parquet"
+            if files.exists(path) and member in files.open_zip(path).NameToInfo:
+                return Source(source.recording_id, path, member)
+        places, problems = self._obstacles
+        if source.recording_id not in places:
+            _raise_again(problem for name, problem in problems.items() if not _CHUNK.search(name))
+        return places.get(source.recording_id)
+
     @cached_property
-    def _obstacles(self) -> tuple[dict[str, Source], list[ClipError]]:
+    def _obstacles(self) -> tuple[dict[str, Source], dict[str, ClipError]]:
         """Where each clip's boxes are, and the archives that cannot be opened."""
         discovery = Discovery()
         places: dict[str, Source] = {}
         for _, source in self._places(OBSTACLES, discovery):
             places.setdefault(source.recording_id, source)
-        return places, list(discovery.problems.values())
+        return places, discovery.problems
 
     def _places(self, feature: str, discovery: Discovery) -> Iterator[tuple[str, Source]]:
         """Yield every (group name, source) of a label feature; zips that cannot be opened become problems."""
@@ -153,6 +159,12 @@ class PaiDataset(Dataset):
         return zipped | unpacked, problems
 
 
+def _raise_again(problems: Iterable[ClipError]) -> None:
+    """Raise the first of the archives' problems, for a clip that may be in one of them."""
+    for problem in problems:
+        raise ClipFailedError(problem.reason, str(problem)) from problem
+
+
 def read_boxes(content: bytes, origin: object, ego: EgoSamples, *, offset_us: int = 0) -> ObstacleTracks:
     """Read the obstacle.offline schema and move the boxes into the frame of ``ego``.
 
@@ -171,13 +183,13 @@ def read_boxes(content: bytes, origin: object, ego: EgoSamples, *, offset_us: in
     optional = [name for name in ("reference_frame", "reference_frame_timestamp_us") if name in there]
     table = columns.read_parquet(file, [*required, *optional], origin)
     if "reference_frame" in optional:
-        frames = set(table.column("reference_frame").unique().to_pylist()) - {"rig"}
+        frames = set(columns.texts(table, "reference_frame", origin).tolist()) - {"rig"}
         if frames:
-            raise columns.wrong_schema(origin, "boxes in reference_frame rig", f"{sorted(map(str, frames))}")
+            raise columns.wrong_schema(origin, "boxes in reference_frame rig", f"{sorted(frames)}")
     t_us = columns.microseconds(table, "timestamp_us", origin) - offset_us
     reference = t_us
     if "reference_frame_timestamp_us" in optional:
         reference = columns.microseconds(table, "reference_frame_timestamp_us", origin) - offset_us
     center, quat, size = (columns.floats_2d(table, names, origin) for names in _BOX_NUMBERS)
-    text = [table.column(name).cast(pa.string()).to_numpy(zero_copy_only=False) for name in ("track_id", "label_class")]
-    return from_rig_frame(t_us, reference, text[0].astype(np.str_), text[1].astype(np.str_), center, quat, size, ego)
+    track_id, label_class = (columns.texts(table, name, origin) for name in ("track_id", "label_class"))
+    return from_rig_frame(t_us, reference, track_id, label_class, center, quat, size, ego)
