@@ -38,7 +38,7 @@ class Journal:
         self.close()
         batches: list[pa.RecordBatch] = []
         for name in self._parts():
-            batches += _whole_batches(f"{self._folder}/{name}")
+            batches += _whole_batches(f"{self._folder}/{name}", self._schema)
         table = pa.Table.from_batches(batches, self._schema)
         keys = zip(*(table.column(name).to_pylist() for name in self._key), strict=True)
         last = {key: row for row, key in enumerate(keys)}
@@ -70,11 +70,12 @@ def _number(name: str) -> int:
     return int(name.removesuffix(_ENDING))
 
 
-def _whole_batches(path: str) -> list[pa.RecordBatch]:
+def _whole_batches(path: str, schema: pa.Schema) -> list[pa.RecordBatch]:
     batches: list[pa.RecordBatch] = []
     try:
         with pa.OSFile(path) as file, pa.ipc.open_stream(file) as reader:
-            batches.extend(reader)
+            if reader.schema.equals(schema):  # else of another version: what it holds is found again from the files
+                batches.extend(reader)
     except (pa.ArrowException, OSError):
         return batches  # the end of what a killed run could still write
     return batches

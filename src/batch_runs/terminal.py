@@ -12,14 +12,14 @@ from driving_clips import files
 
 def say(*lines: str) -> None:
     """Print lines of a command's result, as they are."""
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     for line in lines:
         console.print(line)
 
 
 def complain(message: str) -> None:
     """Print an error or notice to standard error, as it is."""
-    Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(message)
+    Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True).print(message)
 
 
 def run_command(command: Callable[[], int], *usage_errors: type[Exception]) -> int:

@@ -28,7 +28,7 @@ def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
     keyframes = [keyframe for keyframe in select(config) if keyframe.clip_id in shard]
     dataset = open_dataset(config.data.dataset_name, str(config.data.data_dir))
     clip_ids = frozenset(keyframe.clip_id for keyframe in keyframes)
-    known = TimelineTable(read_spans(str(config.data.meta_action_dir)))
+    known = TimelineTable(read_spans(str(config.data.meta_action_dir), shard))
     discovery = dataset.discover()
     groups = find_groups(discovery.groups, clip_ids, cuts_recordings=dataset.cuts_recordings)
     folder = ExperimentFolder(_experiment_path(config), shard)

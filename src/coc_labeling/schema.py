@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from driving_clips.ego_motion import TICK_US
 
 SCHEMA_VERSION = 1
-TAXONOMY_VERSION = 1
 UNOBSERVED = "unobserved"
 
 _EMPTY_ANSWERS = frozenset({"", "null", "none", "nan", "n/a", "na", "unknown", "undefined", "-", "."})

@@ -21,6 +21,8 @@ MERGE_CLOSER_US = MERGE_CLOSER_TICKS * TICK_US
 _NOT_YET = (
     "job_split_id",
     "data.segment_config_dir",
+    "data.meta_action_dir_root",
+    "data.cache_dir_root",
     "data.data_dir_root",
     "data_loader.keyframe.sft_timestamp_alignment_file",
     "data_loader.keyframe.filter_clip_missing_wm",

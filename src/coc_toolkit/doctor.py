@@ -3,18 +3,30 @@
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 OUR_PACKAGES = ("driving_clips", "batch_runs", "meta_action", "coc_labeling", "coc_toolkit")
 OUR_COMMANDS = ("coc", "meta-action-autolabel")
-BASE = ("numpy", "pyarrow", "hydra-core", "omegaconf", "pydantic", "PyYAML", "typer", "rich", "Jinja2", "matplotlib")
+    "numpy",
+    "pyarrow",
+    "isal",
+    "hydra-core",
+    "omegaconf",
+    "pydantic",
+    "PyYAML",
+    "typer",
+    "rich",
+    "Jinja2",
+    "matplotlib",
+)
 
 # extra: (distributions, what it is for)
 EXTRAS = {
@@ -30,10 +42,13 @@ EXTRAS = {
 
 # credential set: (environment variables that must all be set, what it is for)
 CREDENTIALS = {
-    "NVIDIA-hosted Azure OpenAI": (("NVHOST_OAI_CLIENT_ID", "NVHOST_OAI_CLIENT_SECRET"), "gpt5, gpt5.5 (first choice)"),
-    "NVIDIA inference": (("NVIDIA_API_KEY",), "gpt5, gpt5.5 (second choice)"),
-    "OpenAI": (("OPENAI_API_KEY",), "gpt5, gpt5.5 (third choice)"),
-    "Hugging Face": (("HF_TOKEN",), "gated model weights and datasets"),
+    "NVIDIA-hosted Azure OpenAI": (
+        ("NVHOST_OAI_CLIENT_ID", "NVHOST_OAI_CLIENT_SECRET"),
+        "gpt5 and gpt5.5, first choice (in a later version)",
+    ),
+    "NVIDIA inference": (("NVIDIA_API_KEY",), "gpt5 and gpt5.5, second choice (in a later version)"),
+    "OpenAI": (("OPENAI_API_KEY",), "gpt5 and gpt5.5, third choice (in a later version)"),
+    "Hugging Face": (("HF_TOKEN",), "gated model weights and datasets (in a later version)"),
 }
 
 
@@ -55,9 +70,19 @@ def _installation() -> Iterator[Finding]:
     supported = (3, 11) <= sys.version_info[:2] < (3, 14)
     yield Finding("Installation", supported, f"Python {platform.python_version()} (needs 3.11 to 3.13)")
     yield Finding("Installation", True, f"coc-toolkit {_version('coc-toolkit') or 'not installed as a package'}")
-    for name in BASE:
+    for name in _base_distributions():
         found = _version(name)
         yield Finding("Installation", found is not None, f"{name} {found or 'is missing: ' + _pip_install()}")
+
+
+def _base_distributions() -> list[str]:
+    """Return what the toolkit cannot do without, as its package says."""
+    try:
+        required = requires("coc-toolkit") or []
+    except PackageNotFoundError:
+        return []
+    names = (re.match(r"[\w.-]+", line) for line in required if "extra ==" not in line)
+    return [name[0] for name in names if name]
 
 
 def _shadowing() -> Iterator[Finding]:
@@ -75,7 +100,7 @@ def _shadowing() -> Iterator[Finding]:
             )
     for command in OUR_COMMANDS:
         found = shutil.which(command)
-        if found and Path(found).resolve().parent != Path(sys.executable).absolute().parent:
+        if found and Path(found).parent.resolve() != Path(sys.executable).parent.resolve():
             clean = False
             text = f"command {command} on PATH is {found}, not the one of this environment ({sys.prefix})."
             yield Finding("Shadowing", False, text)

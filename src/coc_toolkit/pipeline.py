@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
-from batch_runs.shards import parse_shard
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch_runs.clip_lists import read_clip_list
+from batch_runs.shards import Shard, parse_shard
 from batch_runs.terminal import say
 from coc_labeling.config.loading import load_config
 from coc_labeling.config.schema import RunConfig
+from coc_labeling.errors import CocLabelingError
 from coc_labeling.keyframes import SAMPLED_FILE, KeyframeRules, select_keyframes, write_keyframes
 from coc_labeling.report import build_report
 from coc_labeling.run import check, label_run
@@ -71,7 +76,8 @@ def run_pipeline(request: PipelineRequest) -> PipelineResult:
     codes = [tally.exit_code(strict=request.strict)]
 
     say("Step 2: keyframes")
-    keyframes = select_keyframes(read_spans(folder.final_dir), KeyframeRules(actions=tuple(BY_NAME)))
+    spans = _asked_for(read_spans(folder.final_dir, folder.shard), request, folder.shard)
+    keyframes = select_keyframes(spans, KeyframeRules(actions=tuple(BY_NAME)))
     write_keyframes(keyframes, KeyframeRules.target_count, files.make_dir(keyframe_dir))
     say(f"{sum(len(own) for own in keyframes)} keyframes")
 
@@ -85,9 +91,21 @@ def run_pipeline(request: PipelineRequest) -> PipelineResult:
 def run_and_report(request: PipelineRequest) -> PipelineResult:
     """Run the pipeline and write the report into its ``out`` folder."""
     result = run_pipeline(request)
-    report = build_report([result.run_dir], files.join(request.out, "report.html"))
+    name = f"report{parse_shard(request.shard).suffix}.html"
+    report = build_report([result.run_dir], files.join(request.out, name))
     say(f"labels: {result.run_dir}", f"report: {report}")
     return result
+
+
+def _asked_for(spans: pa.Table, request: PipelineRequest, shard: Shard) -> pa.Table:
+    """Return the spans of the clips of this run: the folder may hold others of earlier ones."""
+    if request.scene_list:
+        listed = pa.array(sorted(read_clip_list(request.scene_list).ids), pa.string())
+        spans = spans.filter(pc.is_in(spans.column("clip_id"), listed))
+    if shard.count > 1:
+        own = [clip_id for clip_id in pc.unique(spans.column("clip_id")).to_pylist() if clip_id in shard]
+        spans = spans.filter(pc.is_in(spans.column("clip_id"), pa.array(own, pa.string())))
+    return spans
 
 
 def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) -> RunConfig:
@@ -95,6 +113,12 @@ def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) 
     # A shard has a folder of its own: others may be running, on this machine or another.
     exp_name = f"{EXP_PREFIX}_{request.model_name}{parse_shard(request.shard).suffix}"
     earlier = [name for name in files.list_folders(output_root) if name.endswith(f"_{exp_name}")]
+    taken = [o for o in request.overrides if o.split("=", 1)[0] in ("exp_name", "resume_exp_dir", "output_root")]
+    if taken:
+        raise CocLabelingError(
+            f"{' '.join(taken)}: coc run keeps its own experiments below --out. Choose another --out, or run the steps "
+            "one by one."
+        )
     settings = {
         "model_name": request.model_name,
         "exp_name": exp_name,

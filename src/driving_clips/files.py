@@ -100,9 +100,21 @@ def relative(path: str, root: str) -> str:
 
 
 def walk_files(root: str, suffixes: tuple[str, ...] = ()) -> list[str]:
-    """List the files below ``root`` whose names end in one of ``suffixes``, sorted; hidden names are left out."""
+    """List the files below ``root`` whose names end in one of ``suffixes``, sorted; hidden names are left out.
+
+    Links to folders are followed, each folder once.
+
+    Raises:
+        DatasetError: a folder that cannot be listed: its files would be missing without a word.
+    """
     found: list[str] = []
-    for folder, folders, names in os.walk(root, followlinks=True):
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse_folder):
+        status = os.stat(folder)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [
             f"{folder}/{name}"
@@ -110,6 +122,11 @@ def walk_files(root: str, suffixes: tuple[str, ...] = ()) -> list[str]:
             if not name.startswith(".") and (not suffixes or name.endswith(suffixes))
         ]
     return sorted(found)
+
+
+def _refuse_folder(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise DatasetError(f"{error.filename}: cannot be listed ({error.strerror}). Mend its permissions.") from error
 
 
 def list_names(folder: str, suffix: str = "") -> list[str]:
@@ -171,8 +188,13 @@ def open_zip(path: str) -> zipfile.ZipFile:
     except _ZIP_FAULTS as error:
         raise ClipFailedError(
             "corrupt_zip",
-            f"{path}: expected a zip archive, found {stamp_or_none(path) or 'no file'} ({error}). Download it again.",
+            f"{path}: expected a zip archive that can be read, found {_size_of(path)} ({error}). Download it again.",
         ) from error
+
+
+def _size_of(path: str) -> str:
+    found = stamp_or_none(path)
+    return f"{found.size} bytes" if found else "no file"
 
 
 def read_zip_member(path: str, member: str) -> bytes:

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch_runs.shards import WHOLE, Shard
 from driving_clips import files
 from meta_action.errors import MetaActionError
 from meta_action.names import BY_FILE_NAME, BY_NAME
@@ -14,11 +15,11 @@ from meta_action.timeline_table import SPANS_SCHEMA
 TABLE = "meta_actions.parquet"
 
 
-def read_spans(meta_action_dir: str) -> pa.Table:
+def read_spans(meta_action_dir: str, shard: Shard = WHOLE) -> pa.Table:
     """Return all spans below a folder of texts as a table (SPANS_SCHEMA), in the order of the text files.
 
-    The run's ``meta_actions.parquet`` is read where it lies in the folder or beside it and belongs to this
-    folder; else every text file.
+    The run's ``meta_actions.parquet``, or that of ``shard``, is read where it lies in the folder or beside it and
+    belongs to this folder; else every text file.
 
     Raises:
         MetaActionError: no such folder, nothing in it, or a file that is no text of spans.
@@ -27,9 +28,10 @@ def read_spans(meta_action_dir: str) -> pa.Table:
         raise MetaActionError(
             f"{meta_action_dir}: no such folder. meta_action_dir must be the final_outputs folder of Step 1."
         )
-    table = _read_own_table(meta_action_dir)
-    if table is not None:
-        return table
+    for name in dict.fromkeys((f"meta_actions{shard.suffix}.parquet", TABLE)):
+        table = _read_own_table(meta_action_dir, name)
+        if table is not None:
+            return table
     names = sorted(files.list_names(meta_action_dir, ".txt"))
     if not names:
         raise MetaActionError(
@@ -39,16 +41,15 @@ def read_spans(meta_action_dir: str) -> pa.Table:
     return _read_texts(meta_action_dir, names)
 
 
-def _read_own_table(meta_action_dir: str) -> pa.Table | None:
-    inside, beside = files.join(meta_action_dir, TABLE), files.join(meta_action_dir, "..", TABLE)
-    table = read_table(inside, SPANS_SCHEMA)
+def _read_own_table(meta_action_dir: str, name: str) -> pa.Table | None:
+    table = read_table(files.join(meta_action_dir, name), SPANS_SCHEMA)
     if table is not None:
         return table
+    beside = files.join(meta_action_dir, "..", name)
     table = read_table(beside, SPANS_SCHEMA)
     own_name = files.base_name(files.absolute(meta_action_dir))
-    if table is not None and selection_metadata(beside).get("final_dir") == own_name:
-        return table
-    return None
+    belongs = table is not None and selection_metadata(beside).get("final_dir") == own_name
+    return table if belongs else None
 
 
 def _read_texts(folder: str, names: list[str]) -> pa.Table:

@@ -120,7 +120,7 @@ def _add_summaries(
 def _fill(problem: Problem, listed: Any, summary: dict[str, Any], known: pa.ChunkedArray | None) -> None:
     """Take a reason's ids from a summary, or from the side file that it names."""
     if isinstance(listed, dict):
-        problem.where = files.join(files.absolute(files.join(str(summary["path"]), "..")), str(listed.get("file")))
+        problem.where = files.join(files.parent(str(summary["path"])), files.base_name(str(listed.get("file"))))
         items = _read_side_file(problem.where)
     else:
         messages = summary.get("messages")

@@ -10,7 +10,7 @@ from coc_labeling.errors import CocLabelingError
 SOURCE, REL_TS = "base_config_vlm", "base_config_vlm_rel_ts"
 WINDOW = {"hist_length_sec": 2, "fut_length_sec": 6, "time_interval": 0.5, "fps": 10}
 
-# spec/config.md, key by key: the defaults that both presets share.
+# docs/configuration.md, key by key: the defaults that both presets share.
 DEFAULTS = {
     "mode": "vlm",
     "model_name": "qwen3.5_35b",
