@@ -15,18 +15,6 @@ from pathlib import Path
 
 OUR_PACKAGES = ("driving_clips", "batch_runs", "meta_action", "coc_labeling", "coc_toolkit")
 OUR_COMMANDS = ("coc", "meta-action-autolabel")
-    "numpy",
-    "pyarrow",
-    "isal",
-    "hydra-core",
-    "omegaconf",
-    "pydantic",
-    "PyYAML",
-    "typer",
-    "rich",
-    "Jinja2",
-    "matplotlib",
-)
 
 # extra: (distributions, what it is for)
 EXTRAS = {
