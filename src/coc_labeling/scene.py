@@ -22,7 +22,9 @@ ONCOMING_MPS = 1.0
 CROSSING_MPS = 2.0  # a vehicle that moves faster across the path than along it is none to follow
 PATH_STEP_M = 0.2
 CURVE_MIN_TURN_RAD = 0.12
-TURN_MIN_TURN_RAD = 0.9
+# A bend below such a radius (m) that turns by at least so much (rad) is a turn at a junction, not a curve of the road.
+TURNS = ((25.0, 0.5), (50.0, 0.9))
+TURNING_RPS, TURNING_OVER_SEC = 0.03, 0.5  # slower changes of the heading are not part of a bend
 LANE_CHANGE_M = (2.4, 5.0)
 LANE_CHANGE_MAX_TURN_RAD = 0.06
 LANE_CHANGE_MIN_LENGTH_M = 25.0
@@ -131,13 +133,13 @@ def _as_lead(track: ObstacleTracks, path: DrivenPath, window: Window) -> Lead | 
 
 @dataclass(frozen=True)
 class Bend:
-    """Where ego's heading goes after the keyframe.
+    """A curve or turn that ego drives after the keyframe, as a whole: it may be under way already.
 
     Attributes:
         side: to which side.
-        turn_rad: how far the heading changes, at most within the window.
+        turn_rad: how far the heading changes from its beginning to its end.
         radius_m: mean radius between a tenth and nine tenths of the change.
-        starts_in_sec: when a tenth of the change is done.
+        starts_in_sec: when a tenth of the change is done; negative where that was before the keyframe.
     """
 
     side: Side
@@ -147,23 +149,40 @@ class Bend:
 
     @property
     def is_turn(self) -> bool:
-        """Whether the heading changes so much that ego turns at a junction rather than follows its road."""
-        return self.turn_rad >= TURN_MIN_TURN_RAD
+        """Whether it is so tight and so far round that ego turns at a junction rather than follows its road."""
+        return any(self.radius_m < radius and self.turn_rad >= turn for radius, turn in TURNS)
 
 
 def find_bend(window: Window) -> Bend | None:
     """Return the curve or turn that ego drives within the window, or None where it drives straight on."""
-    heading = np.unwrap(window.ego.heading[window.row : window.last_row + 1])
-    change = heading - heading[0]
+    heading = np.unwrap(window.ego.heading)
+    change = heading[window.row : window.last_row + 1] - heading[window.row]
     furthest = int(np.argmax(np.abs(change)))
-    turn = float(change[furthest])
-    if abs(turn) < CURVE_MIN_TURN_RAD:
+    if abs(change[furthest]) < CURVE_MIN_TURN_RAD:
         return None
-    done = np.abs(change[: furthest + 1]) / abs(turn)
-    start, end = int(np.argmax(done >= 0.1)), int(np.argmax(done >= 0.9))
-    step = np.hypot(*np.diff(window.ego.xyz[window.row + start : window.row + end + 1, :2], axis=0).T)
-    radius = float(step.sum()) / abs(float(change[end] - change[start])) if end > start else 0.0
-    return Bend(Side.LEFT if turn > 0 else Side.RIGHT, abs(turn), radius, start * TICK_SEC)
+    side = Side.LEFT if change[furthest] > 0 else Side.RIGHT
+    inward = heading if side is Side.LEFT else -heading
+    first, last = _whole_bend(inward, window.ego.speed, window.row, window.row + furthest)
+    turn = float(inward[last] - inward[first])
+    done = (inward[first : last + 1] - inward[first]) / turn
+    start, end = first + int(np.argmax(done >= 0.1)), first + int(np.argmax(done >= 0.9))
+    step = np.hypot(*np.diff(window.ego.xyz[start : end + 1, :2], axis=0).T)
+    radius = float(step.sum()) / (0.8 * turn)
+    return Bend(side, turn, radius, (start - window.row) * TICK_SEC)
+
+
+def _whole_bend(inward: Floats, speed: Floats, first: int, last: int) -> tuple[int, int]:
+    """Widen [first, last] for as long as the heading goes on turning inward; standing in between ends no bend."""
+    spread = round(TURNING_OVER_SEC / TICK_SEC)
+    while first >= spread and (
+        inward[first] - inward[first - spread] > TURNING_RPS * TURNING_OVER_SEC or speed[first] < STANDING_MPS
+    ):
+        first -= 1
+    while last + spread < len(inward) and (
+        inward[last + spread] - inward[last] > TURNING_RPS * TURNING_OVER_SEC or speed[last] < STANDING_MPS
+    ):
+        last += 1
+    return first, last
 
 
 def find_lane_change(window: Window) -> tuple[Side, float] | None:

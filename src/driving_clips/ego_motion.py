@@ -1,6 +1,6 @@
 """Ego motion as recorded and on the clip's 10 Hz ticks: the time rules that every dataset obeys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,24 @@ class EgoSamples:
         xyz: (N, 3) m, rear axle or camera, x and y in the ground plane, z up.
         quat: (N, 4) scalar-last rotation of the vehicle (x forward, y left, z up) into the frame.
         velocity: (N, 3) m/s in the same frame, or None where the source has none.
+        yaw: (N,) rad where the source gives the heading itself, so that it passes through unchanged; else None.
     """
 
     t_us: NDArray[np.int64]
     xyz: Floats
     quat: Floats
     velocity: Floats | None
+    yaw: Floats | None = None
 
     def shifted(self, offset_us: int) -> "EgoSamples":
         """Return the same samples on a clock whose zero is ``offset_us`` of this one."""
-        return EgoSamples(self.t_us - offset_us, self.xyz, self.quat, self.velocity)
+        return replace(self, t_us=self.t_us - offset_us)
+
+    def rows(self, rows: slice | NDArray[np.intp]) -> "EgoSamples":
+        """Return the samples at ``rows``."""
+        velocity = None if self.velocity is None else self.velocity[rows]
+        yaw = None if self.yaw is None else self.yaw[rows]
+        return EgoSamples(self.t_us[rows], self.xyz[rows], self.quat[rows], velocity, yaw)
 
     def cleaned(self) -> "EgoSamples":
         """Sort by time, drop samples with a non-finite value or no rotation, keep the first of equal timestamps.
@@ -45,20 +53,14 @@ class EgoSamples:
         norm = np.sqrt(np.einsum("ij,ij->i", self.quat, self.quat))
         usable = self._usable(norm)
         if len(usable) and usable.all() and (np.diff(self.t_us) > 0).all():
-            return EgoSamples(self.t_us, self.xyz, self.quat / norm[:, None], self.velocity)
+            return replace(self, quat=self.quat / norm[:, None])
         if not usable.any():
             raise ClipRejectedError(
                 "no_finite_samples", f"none of the {len(self.t_us)} ego motion samples is finite: nothing to label."
             )
         rows = np.flatnonzero(usable)
         _, first = np.unique(self.t_us[rows], return_index=True)
-        rows = rows[first]
-        return EgoSamples(
-            self.t_us[rows],
-            self.xyz[rows],
-            self.quat[rows] / norm[rows, None],
-            None if self.velocity is None else self.velocity[rows],
-        )
+        return replace(self, quat=self.quat / np.where(usable, norm, 1.0)[:, None]).rows(rows[first])
 
     def _usable(self, norm: Floats) -> NDArray[np.bool_]:
         """Say of each sample whether it has a rotation and only finite values; ``norm`` is that of the rotation."""
@@ -91,12 +93,14 @@ class EgoMotion:
         xyz: (T, 3) m.
         quat: (T, 4) scalar-last, vehicle (x forward, y left, z up) into the frame.
         velocity: (T, 3) m/s.
+        recorded_heading: (T,) rad, the source's own heading where it gives one and a tick lies on a sample.
     """
 
     first_tick: int
     xyz: Floats
     quat: Floats
     velocity: Floats
+    recorded_heading: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.xyz)
@@ -109,8 +113,8 @@ class EgoMotion:
 
     @property
     def heading(self) -> Floats:
-        """True yaw (T,) in rad, left positive, wrapped to (-pi, pi]."""
-        return yaw_of(self.quat)
+        """True yaw (T,) in rad, left positive; not necessarily wrapped where the source gives it itself."""
+        return yaw_of(self.quat) if self.recorded_heading is None else self.recorded_heading
 
     @property
     def speed(self) -> Floats:
@@ -156,13 +160,18 @@ def resample(samples: EgoSamples) -> EgoMotion:
     xyz = _lerp(samples.xyz, left, weight)
     velocity = np.gradient(xyz, TICK_SEC, axis=0) if samples.velocity is None else _lerp(samples.velocity, left, weight)
     _refuse_absurd(xyz, velocity, first)
-    return EgoMotion(first, xyz, slerp(samples.quat[left], samples.quat[left + 1], weight), velocity)
+    quat = slerp(samples.quat[left], samples.quat[left + 1], weight)
+    heading = None
+    if samples.yaw is not None:
+        at_sample = np.where(weight == 1.0, samples.yaw[left + 1], samples.yaw[left])
+        heading = np.where((weight == 0.0) | (weight == 1.0), at_sample, yaw_of(quat))
+    return EgoMotion(first, xyz, quat, velocity, heading)
 
 
 def _lerp(values: Floats, left: NDArray[np.intp], weight: Floats) -> Floats:
-    """Interpolate rows; weight 0 returns the left row bit for bit."""
-    a = values[left]
-    mixed: Floats = a + weight[:, None] * (values[left + 1] - a)
+    """Interpolate rows; a time on a sample returns that sample bit for bit."""
+    a, b = values[left], values[left + 1]
+    mixed: Floats = np.where(weight[:, None] == 1.0, b, a + weight[:, None] * (b - a))
     return mixed
 
 

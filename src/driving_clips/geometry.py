@@ -90,6 +90,8 @@ def slerp(a: Floats, b: Floats, weight: Floats) -> Floats:
     weight_b = np.where(short, weight, np.sin(weight * angle) / safe)
     mixed = weight_a[:, None] * a + weight_b[:, None] * b
     unit: Floats = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    unit[weight == 0.0] = a[weight == 0.0]  # the samples themselves, to the last bit
+    unit[weight == 1.0] = b[weight == 1.0]
     return unit
 
 

@@ -24,8 +24,8 @@ from driving_clips.obstacles import ObstacleTracks
 log = logging.getLogger(__name__)
 
 # Counts the meanings of the rows: raise it when resampling changes, and every cache is made again.
-CACHE_VERSION = 1
-_VALUES = 10  # x y z, qx qy qz qw, vx vy vz
+CACHE_VERSION = 2
+_VALUES = 11  # x y z, qx qy qz qw, vx vy vz, heading
 _SCHEMA = pa.schema(
     [
         ("recording_id", pa.string()),
@@ -135,10 +135,10 @@ class TrajectoryLoader:
             with pa.memory_map(path) as file:
                 table = pa.ipc.open_file(file).read_all().combine_chunks()
                 table.validate(full=True)
-        except (pa.ArrowException, OSError) as error:
+            same = table.schema == _SCHEMA and table.schema.metadata == _SCHEMA.metadata
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names that are no text
             log.warning("%s: damaged cache file is made again (%s)", path, error)
             return _SCHEMA.empty_table()
-        same = table.schema == _SCHEMA and table.schema.metadata == _SCHEMA.metadata
         return table if same else _SCHEMA.empty_table()
 
     def _valid(self, table: pa.Table, group: SourceGroup) -> dict[str, list[LoadedClip]]:
@@ -169,6 +169,7 @@ class TrajectoryLoader:
                 writer.write_batch(_to_rows(clips))
         except OSError as error:  # a cache that cannot be written costs time, never labels
             log.warning("%s: cannot write the cache (%s); going on without it", self._cache_folder, error)
+            self._cache_folder = None
 
 
 def _fingerprint(source: Source, stamps: str | None) -> str | None:
@@ -179,7 +180,7 @@ def _to_rows(clips: list[LoadedClip]) -> pa.RecordBatch:
     """Return clips as rows of the cache."""
     problems = [clip.result if isinstance(clip.result, ClipError) else None for clip in clips]
     motions = [clip.result if isinstance(clip.result, EgoMotion) else None for clip in clips]
-    flat = [np.hstack([m.xyz, m.quat, m.velocity]).ravel() if m else np.zeros(0) for m in motions]
+    flat = [np.hstack([m.xyz, m.quat, m.velocity, m.heading[:, None]]).ravel() if m else np.zeros(0) for m in motions]
     offsets = np.concatenate([[0], np.cumsum([len(v) for v in flat])]).astype(np.int32)
     columns = [
         pa.array([clip.source.recording_id for clip in clips], pa.string()),
@@ -224,7 +225,7 @@ def _from_row(row: dict, values: np.ndarray) -> EgoMotion | ClipError:
     if row["rejected"] is not None:
         return ClipRejectedError(row["rejected"], row["detail"])
     matrix = values.reshape(-1, _VALUES)
-    return EgoMotion(row["first_tick"], matrix[:, :3], matrix[:, 3:7], matrix[:, 7:])
+    return EgoMotion(row["first_tick"], matrix[:, :3], matrix[:, 3:7], matrix[:, 7:10], matrix[:, 10])
 
 
 def _unforeseen(source: Source, error: Exception) -> ClipFailedError:

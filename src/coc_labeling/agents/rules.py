@@ -3,6 +3,7 @@
 A cause is only written where it is observed; where none is, the record says so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coc_labeling.agents.base import Agent
@@ -21,6 +22,7 @@ from coc_labeling.schema import (
     abstain,
 )
 from coc_labeling.windows import Window
+from driving_clips.ego_motion import TICK_SEC
 from meta_action.names import LATERAL, LONGITUDINAL
 
 CLOSE_SEC = 3.0  # a lead within this time gap keeps ego from driving faster
@@ -29,6 +31,10 @@ CLOSING_MPS = 0.5
 URGENT_SEC = 12.0  # ego would reach the lead within this time
 CURVE_AHEAD_SEC = 4.0
 CURVE_MAX_RADIUS_M = 150.0  # wider curves are no reason to slow down
+STOPS_SOON_SEC = 2.5
+CHANGE_MPS, CHANGE_SOON_SEC = 1.0, 3.0  # a change of speed by so much, so soon, is no keeping of the speed
+MOVING_OFF_MPS = 0.5
+TURN_SOON_SEC = 3.0
 UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
 
 _VERBS = {
@@ -54,26 +60,38 @@ class Facts:
     tracks_known: bool
 
     @property
-    def lead_matters(self) -> bool:
-        """Whether the lead is near enough, or approached fast enough, to shape what ego does."""
+    def relevant_lead(self) -> Lead | None:
+        """The lead, where it is near enough, or approached fast enough, to shape what ego does."""
         if self.lead is None:
-            return False
+            return None
         near = self.lead.distance_m <= max(CLOSE_SEC * self.speed_mps, CLOSE_M)
         urgent = self.lead.closing_mps > CLOSING_MPS and self.lead.distance_m / self.lead.closing_mps <= URGENT_SEC
-        return near or urgent
+        return self.lead if near or urgent else None
 
     @property
-    def curve_matters(self) -> bool:
-        """Whether a curve or turn comes soon and is tight enough to slow down for."""
+    def relevant_bend(self) -> Bend | None:
+        """The curve or turn, where it comes soon and is tight enough to slow down for."""
         bend = self.bend
-        return bend is not None and bend.radius_m <= CURVE_MAX_RADIUS_M and bend.starts_in_sec <= CURVE_AHEAD_SEC
+        soon = bend is not None and bend.radius_m <= CURVE_MAX_RADIUS_M and bend.starts_in_sec <= CURVE_AHEAD_SEC
+        return bend if soon else None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether ego stands, or what it does now ends in standing."""
+        if self.action == "stop":
+            return True
+        if self.stops_in_sec is None:
+            return False
+        return "deceleration" in self.action or (
+            self.action == "maintain_speed" and 0.0 < self.stops_in_sec <= STOPS_SOON_SEC
+        )
 
 
 def gather(window: Window) -> Facts:
     """Collect the facts of a window."""
     lane_change = find_lane_change(window)
     return Facts(
-        action=_current_action(window, LONGITUDINAL),
+        action=_real_action(window, _current_action(window, LONGITUDINAL)),
         steering=_current_action(window, LATERAL),
         speed_mps=float(window.ego.speed[window.row]),
         lead=find_lead(window),
@@ -95,6 +113,17 @@ def _current_action(window: Window, axis: str) -> str:
     return chosen.name if chosen else ""
 
 
+def _real_action(window: Window, action: str) -> str:
+    """Return what ``maintain_speed`` really is where the speed soon changes: short spans are named after their mean."""
+    if action != "maintain_speed":
+        return action
+    soon = min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row)
+    change = float(window.ego.speed[soon] - window.ego.speed[window.row])
+    if change >= CHANGE_MPS:
+        return "gentle_acceleration"
+    return "gentle_deceleration" if change <= -CHANGE_MPS else action
+
+
 class RulesAgent(Agent):
     """The embedded agent behind ``model_name=rules``."""
 
@@ -112,13 +141,13 @@ class RulesAgent(Agent):
         longitudinal, first = draft.longitudinal()
         lateral, second = draft.lateral()
         sentence = f"{first} and {second}" if second else first
-        if draft.no_cause_for_all(longitudinal, lateral):
+        if _no_cause(longitudinal, lateral):
             sentence += "; no cause was observed"
         return CoCLabel(
             longitudinal=longitudinal,
             lateral=lateral,
             components=tuple(draft.components),
-            trace=_trace(facts, window, draft, longitudinal),
+            trace=_trace(facts, draft.components, longitudinal),
             effect_on_ego_behavior=f"{sentence}.",
         )
 
@@ -132,60 +161,51 @@ class _Draft:
 
     def longitudinal(self) -> tuple[Longitudinal, str]:
         """Return the decision on speed and its part of the sentence."""
-        facts = self.facts
-        if facts.action == "stop" or (facts.stops_in_sec is not None and "deceleration" in facts.action):
-            return self._stop()
-        verb = "Move off" if facts.stops_in_sec == 0.0 else _VERBS[facts.action]
+        facts, lead, bend = self.facts, self.facts.relevant_lead, self.facts.relevant_bend
+        approached = lead if lead and lead.closing_mps > -CLOSING_MPS else None
+        if facts.is_stopping:
+            verb = "Remain stopped" if facts.stops_in_sec == 0.0 else "Decelerate to a stop"
+            if approached:
+                return self._follow(approached, f"{verb} behind {_lead_text(approached)}")
+            return _speed(LongitudinalDecision.STOP), verb
+        verb = "Move off" if facts.speed_mps < MOVING_OFF_MPS else _VERBS[facts.action]
         if "deceleration" in facts.action:
-            if facts.lead_matters and facts.lead is not None and facts.lead.closing_mps > -CLOSING_MPS:
-                return self._follow(f"{verb} to keep distance to {_lead_text(facts.lead)}")
-            if facts.curve_matters and facts.bend is not None:
-                cause = self._curve(facts.bend)
-                return _speed(LongitudinalDecision.ADAPT_SPEED, cause), f"{verb} for {_bend_text(facts.bend)}"
+            if approached:
+                return self._follow(approached, f"{verb} to keep distance to {_lead_text(approached)}")
+            if bend:
+                cause = self._bend(bend)
+                return _speed(
+                    LongitudinalDecision.ADAPT_SPEED, cause
+                ), f"{verb} for the {bend.side} {_kind(bend)}{_ahead(bend)}"
             return _speed(LongitudinalDecision.ADAPT_SPEED), verb
-        speeds_up = "acceleration" in facts.action
-        if facts.lead_matters and facts.lead is not None and not speeds_up:
-            return self._follow(f"{verb} behind {_lead_text(facts.lead)}")
-        if facts.lead_matters and facts.lead is not None and facts.lead.closing_mps < -CLOSING_MPS:
-            return self._follow(f"{verb} to keep up with {_lead_text(facts.lead)}")
-        return _speed(LongitudinalDecision.TRACK_SPEED), f"{verb} to resume speed" if speeds_up else verb
+        if "acceleration" in facts.action:
+            if lead and lead.closing_mps < -CLOSING_MPS:
+                return self._follow(lead, f"{verb} to keep up with {_lead_text(lead)}")
+            return _speed(LongitudinalDecision.TRACK_SPEED), f"{verb} to resume speed"
+        if lead:
+            return self._follow(lead, f"{verb} behind {_lead_text(lead)}")
+        return _speed(LongitudinalDecision.TRACK_SPEED), verb
 
     def lateral(self) -> tuple[Lateral | None, str]:
         """Return the decision on the lane, if the keyframe is about one, and its part of the sentence."""
-        facts = self.facts
-        if facts.lane_change is not None and facts.steering.startswith(("steer", "sharp_steer")):
+        facts, bend = self.facts, self.facts.bend
+        if facts.lane_change is not None and "steer" in facts.steering:
             side, _ = facts.lane_change
-            decision = Lateral(decision=LateralDecision.CHANGE_LANE, direction=side, cause_ids=(UNOBSERVED,))
-            return decision, f"change lane to the {side}"
-        if facts.bend is not None and facts.bend.is_turn:
-            decision = Lateral(decision=LateralDecision.TURN, direction=facts.bend.side, cause_ids=(UNOBSERVED,))
-            return decision, f"turn {facts.bend.side}"
-        if facts.bend is not None and _steers_into(facts.steering, facts.bend):
-            cause = self._curve(facts.bend)
-            kept = Lateral(decision=LateralDecision.KEEP_LANE, cause_ids=(cause,))
-            return kept, f"follow the {facts.bend.side} curve"
+            return _lane(LateralDecision.CHANGE_LANE, side), f"change lane to the {side}"
+        if bend is not None and bend.is_turn and _turns_now(facts.steering, bend):
+            under_way = bend.starts_in_sec < 0.0
+            text = f"complete the {bend.side} turn" if under_way else f"turn {bend.side}"
+            return _lane(LateralDecision.TURN, bend.side), text
+        if bend is not None and not bend.is_turn and _steers_into(facts.steering, bend):
+            return _lane(LateralDecision.KEEP_LANE, None, self._bend(bend)), f"follow the {bend.side} curve"
         if facts.steering == "go_straight":
-            return Lateral(decision=LateralDecision.KEEP_LANE, cause_ids=(UNOBSERVED,)), ""
+            return _lane(LateralDecision.KEEP_LANE), ""
         if facts.steering:
             towards = "left" if facts.steering.endswith("left") else "right"
-            return Lateral(decision=LateralDecision.KEEP_LANE, cause_ids=(UNOBSERVED,)), f"steer slightly {towards}"
+            return _lane(LateralDecision.KEEP_LANE), f"steer slightly {towards}"
         return None, ""
 
-    def no_cause_for_all(self, *channels: Longitudinal | Lateral | None) -> bool:
-        """Whether no decision has an observed cause."""
-        return all(channel is None or channel.cause_ids == (UNOBSERVED,) for channel in channels)
-
-    def _stop(self) -> tuple[Longitudinal, str]:
-        facts = self.facts
-        standing = facts.stops_in_sec == 0.0
-        verb = "Remain stopped" if standing else "Decelerate to a stop"
-        if facts.lead_matters and facts.lead is not None and facts.lead.closing_mps > -CLOSING_MPS:
-            return self._follow(f"{verb} behind {_lead_text(facts.lead)}")
-        return _speed(LongitudinalDecision.STOP), verb
-
-    def _follow(self, text: str) -> tuple[Longitudinal, str]:
-        lead = self.facts.lead
-        assert lead is not None
+    def _follow(self, lead: Lead, text: str) -> tuple[Longitudinal, str]:
         cause = self._cite(
             Component(
                 id=self._next_id(),
@@ -197,14 +217,12 @@ class _Draft:
         )
         return _speed(LongitudinalDecision.FOLLOW_LEAD, cause), text
 
-    def _curve(self, bend: Bend) -> str:
+    def _bend(self, bend: Bend) -> str:
         for known in self.components:
             if known.category is Category.LANE:
                 return known.id
-        description = f"{bend.side} curve, radius {bend.radius_m:.0f} m"
-        return self._cite(
-            Component(id=self._next_id(), category=Category.LANE, side=bend.side, description=description)
-        )
+        text = f"{bend.side} {_kind(bend)}, radius {bend.radius_m:.0f} m"
+        return self._cite(Component(id=self._next_id(), category=Category.LANE, side=bend.side, description=text))
 
     def _next_id(self) -> str:
         return f"c{len(self.components) + 1}"
@@ -216,6 +234,15 @@ class _Draft:
 
 def _speed(decision: LongitudinalDecision, *causes: str) -> Longitudinal:
     return Longitudinal(decision=decision, cause_ids=causes or (UNOBSERVED,))
+
+
+def _lane(decision: LateralDecision, direction: Side | None = None, *causes: str) -> Lateral:
+    return Lateral(decision=decision, direction=direction, cause_ids=causes or (UNOBSERVED,))
+
+
+def _no_cause(*channels: Longitudinal | Lateral | None) -> bool:
+    """Whether no decision has an observed cause."""
+    return all(channel is None or channel.cause_ids == (UNOBSERVED,) for channel in channels)
 
 
 def _steers_into(steering: str, bend: Bend) -> bool:
@@ -231,19 +258,26 @@ def _lead_text(lead: Lead) -> str:
     return f"{text}, {abs(lead.closing_mps):.1f} m/s {'slower' if lead.closing_mps > 0 else 'faster'} than ego"
 
 
-def _bend_text(bend: Bend) -> str:
-    return f"the {bend.side} turn ahead" if bend.is_turn else f"the {bend.side} curve ahead"
+def _turns_now(steering: str, bend: Bend) -> bool:
+    """Whether the turn is what ego does next, and not something else before it."""
+    straight = steering in ("", "go_straight")
+    return _steers_into(steering, bend) or (straight and bend.starts_in_sec <= TURN_SOON_SEC)
 
 
-def _trace(facts: Facts, window: Window, draft: _Draft, longitudinal: Longitudinal) -> str:
-    """Return what was observed and what ego then does, in full sentences."""
-    parts = [f"Ego drives {facts.speed_mps:.1f} m/s." if facts.stops_in_sec != 0.0 else "Ego stands."]
-    parts += [f"Observed: {component.description}." for component in draft.components]
+def _ahead(bend: Bend) -> str:
+    return " ahead" if bend.starts_in_sec > 0.0 else ""
+
+
+def _kind(bend: Bend) -> str:
+    return "turn" if bend.is_turn else "curve"
+
+
+def _trace(facts: Facts, components: Sequence[Component], longitudinal: Longitudinal) -> str:
+    """Return what was observed up to the keyframe, in full sentences."""
+    parts = ["Ego stands." if facts.stops_in_sec == 0.0 else f"Ego drives {facts.speed_mps:.1f} m/s."]
+    parts += [f"Observed: {component.description}." for component in components]
     if longitudinal.cause_ids == (UNOBSERVED,):
         parts.append(f"No cause of what ego does with its speed was observed; {_what_else(facts)}.")
-    end = float(window.ego.speed[window.last_row])
-    seconds = (window.last_row - window.row) / 10
-    parts.append(f"Within {seconds:.1f} s ego's speed goes from {facts.speed_mps:.1f} to {end:.1f} m/s.")
     return " ".join(parts)
 
 

@@ -222,9 +222,7 @@ def _window(samples: EgoSamples, start_us: int) -> EgoSamples:
     """Return the samples that the ticks of the clip at ``start_us`` need, one beyond each end included."""
     first = max(0, int(samples.t_us.searchsorted(start_us, side="right")) - 1)
     last = int(samples.t_us.searchsorted(start_us + CLIP_US, side="left")) + 1
-    rows = slice(first, last)
-    velocity = None if samples.velocity is None else samples.velocity[rows]
-    return EgoSamples(samples.t_us[rows] - start_us, samples.xyz[rows], samples.quat[rows], velocity)
+    return samples.rows(slice(first, last)).shifted(start_us)
 
 
 def collect(discovery: Discovery, found: Iterable[tuple[str, Source]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -56,6 +57,14 @@ def floats_2d(table: pa.Table, names: Sequence[str], origin: object) -> Floats:
     for i, name in enumerate(names):
         stacked[i] = floats(table, name, origin)
     return stacked.T
+
+
+def timed_rows(table: pa.Table, name: str) -> pa.Table:
+    """Return the rows that have a time: those whose timestamp is missing or NaN cannot be placed."""
+    column = table.column(name)
+    if pa.types.is_floating(column.type):
+        return table.filter(pc.is_finite(column).combine_chunks())
+    return table.filter(pc.is_valid(column).combine_chunks()) if column.null_count else table
 
 
 def microseconds(table: pa.Table, name: str, origin: object) -> NDArray[np.int64]:

@@ -75,6 +75,7 @@ class TableDataset(Dataset):
         if missing:
             wanted = "timestamp_us, x, y and yaw (or qx, qy, qz, qw)"
             raise columns.wrong_schema(source, f"columns {wanted}", f"only {', '.join(table.column_names)}")
+        table = columns.timed_rows(table, "timestamp_us")
         rows = table.num_rows
         xyz = np.zeros((rows, 3))
         xyz[:, :2] = columns.floats_2d(table, ("x", "y"), source)
@@ -86,10 +87,11 @@ class TableDataset(Dataset):
             velocity[:, :2] = columns.floats_2d(table, _VELOCITY, source)
             if "vz" in there:
                 velocity[:, 2] = columns.floats(table, "vz", source)
-        quat = columns.floats_2d(table, rotation, source)
+        t_us = columns.microseconds(table, "timestamp_us", source)
         if rotation == ("yaw",):
-            quat = quat_of_yaw(quat[:, 0])
-        return EgoSamples(columns.microseconds(table, "timestamp_us", source), xyz, quat, velocity)
+            yaw = columns.floats(table, "yaw", source)
+            return EgoSamples(t_us, xyz, quat_of_yaw(yaw), velocity, yaw)
+        return EgoSamples(t_us, xyz, columns.floats_2d(table, rotation, source), velocity)
 
     def _read_table(self, source: Source) -> pa.Table:
         content = self.read_source(source)

@@ -107,12 +107,12 @@ def test_with_tracks_but_no_lead_the_record_says_what_was_looked_for():
 @pytest.mark.parametrize(("rate", "side"), [(0.12, "left"), (-0.12, "right")])
 def test_slowing_for_a_tight_curve_is_adapting_the_speed_to_it(rate, side):
     ego = drive(speed=lambda t: np.maximum(7.0, 13.0 - 1.5 * np.maximum(t - 8, 0)), yaw_rate=lambda t: rate * (t > 10))
-    frame = next(i for i in range(60, 110) if label_at(ego, i).longitudinal.decision == "adapt_speed")
-    label = label_at(ego, frame)
+    labels = (label_at(ego, frame) for frame in range(60, 110))
+    label = next(one for one in labels if one.longitudinal.decision == "adapt_speed" and one.components)
     cause = cause_of(label)
     assert (cause.category, cause.side, cause.relation) == ("lane", side, None)
-    assert cause.description.startswith(f"{side} curve, radius ")
-    assert f"for the {side} curve ahead" in label.effect_on_ego_behavior
+    assert cause.description.startswith((f"{side} curve, radius ", f"{side} turn, radius "))
+    assert f"for the {side} " in label.effect_on_ego_behavior
 
 
 def test_a_wide_curve_is_no_reason_to_slow_down():
@@ -204,7 +204,7 @@ def test_the_trace_tells_speeds_as_they_are():
     ego = braking(from_mps=13.0, to_mps=5.0, at=8.0)
     label = label_at(ego, 70)
     assert label.trace.startswith("Ego drives 13.0 m/s.")
-    assert label.trace.endswith("Within 6.0 s ego's speed goes from 13.0 to 5.0 m/s.")
+    assert "5.0 m/s" not in label.trace  # what only the future shows
 
 
 def test_no_label_speculates():

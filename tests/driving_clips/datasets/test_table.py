@@ -114,12 +114,19 @@ def test_missing_columns_are_named_with_the_file_and_what_is_there(tmp_path):
     assert "found only timestamp_us, x, heading" in str(error)
 
 
-@pytest.mark.parametrize("cell", ["noon", "1.5", ""])
+@pytest.mark.parametrize("cell", ["noon", "1.5"])
 def test_a_timestamp_that_is_no_whole_number_is_named(tmp_path, cell):
     (tmp_path / "a.csv").write_text(f"timestamp_us,x,y,yaw\n0,0,0,0\n{cell},1,0,0\n")
     error = failure(tmp_path)
     assert error.reason == "wrong_schema"
     assert "timestamp_us" in str(error)
+
+
+@pytest.mark.parametrize("cell", ["", "nan"])
+def test_a_row_without_a_time_costs_only_itself(tmp_path, cell):
+    rows = "".join(f"{t * 100_000},{t},0,0\n" for t in range(20))
+    (tmp_path / "a.csv").write_text(f"timestamp_us,x,y,yaw\n{rows}{cell},1,0,0\n")
+    assert len(read(tmp_path).t_us) == 20
 
 
 def test_text_in_a_number_column_is_named(tmp_path):
