@@ -38,7 +38,7 @@ def parse_shard(text: str) -> Shard:
         index, count = int(match[1]), int(match[2])
         if count > 0 and index <= count:
             return Shard(index % count, count)
-    raise DatasetError(f"--shard {text!r}: expected i/n with 0 <= i < n, for example 0/4.")
+    raise DatasetError(f"--shard {text!r}: expected i/n with i from 0 to n-1, for example 0/4 to 3/4.")
 
 
 def shard_of_file(name: str) -> Shard | None:

@@ -8,7 +8,6 @@ import yaml
 
 from batch_runs.terminal import complain, run_command, say
 from coc_labeling.config.loading import PRESETS, load_config
-from coc_labeling.config.schema import RunConfig
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.results import SUMMARY
 from coc_labeling.run import label_run, without_effect
@@ -42,14 +41,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.cfg:
         say(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip())
         return 0
-    return label(config)
-
-
-def label(config: RunConfig) -> int:
-    """Label as configured, say what came of it, and return the exit code."""
-    folder, tally = label_run(config)
-    if idle := without_effect(config):
+    if idle := without_effect(arguments.overrides):
         complain(f"note: model_name={config.model_name} asks no model and reads no video; no effect: {', '.join(idle)}")
+    folder, tally = label_run(config)
     say(*tally.lines("windows"), f"labels: {folder.path}", f"summary: {folder.table_path(SUMMARY)}")
     return tally.exit_code(strict=config.strict)
 

@@ -218,7 +218,7 @@ def _count(result: GroupResult, journal: Journal, tally: Tally) -> None:
 
 def _count_row(row: dict, item: str, tally: Tally, reason: str) -> None:
     if row["status"] == ABSTENTION:
-        tally.add(REJECTED, f"abstained_{row['abstention_reason']}", item)
+        tally.add(REJECTED, f"abstained_{row['abstention_reason']}", item, row["abstention_detail"] or "")
     else:
         tally.add(DONE, reason, item)
 

@@ -50,6 +50,10 @@ def _select(arguments: argparse.Namespace) -> int:
         raise CocLabelingError(f"--lead_sec {arguments.lead_sec}: expected 0 to {MAX_LEAD_SEC:.0f} s.")
     if arguments.target_count < 0:
         raise CocLabelingError(f"--target_count {arguments.target_count}: expected 0 or more.")
+    if arguments.min_start_ts > arguments.max_start_ts:
+        raise CocLabelingError(
+            f"--min_start_ts {arguments.min_start_ts} is after --max_start_ts {arguments.max_start_ts}: no span fits."
+        )
     rules = KeyframeRules(
         actions=parse_names(arguments.actions) if arguments.actions else tuple(BY_NAME),
         min_duration=arguments.min_duration,

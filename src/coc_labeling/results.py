@@ -42,6 +42,7 @@ LABELS_SCHEMA = pa.schema(
         ("event_start_frame", pa.int32()),
         ("status", pa.string()),
         ("abstention_reason", pa.string()),
+        ("abstention_detail", pa.string()),
         ("longitudinal", pa.string()),
         ("lateral", pa.string()),
         ("direction", pa.string()),
@@ -149,7 +150,7 @@ class ExperimentFolder:
         row_of = {key: row for row, key in enumerate(keys)}
         size, mtime = (table.column(name).to_numpy() for name in ("file_size", "file_mtime_ns"))
         status = table.column("status").to_pylist()
-        reason = table.column("abstention_reason").to_pylist()
+        reason, detail = (table.column(f"abstention_{name}").to_pylist() for name in ("reason", "detail"))
         found: dict[tuple[str, int], dict] = {}
         unindexed: list[dict] = []
         for moment in moments:
@@ -159,7 +160,11 @@ class ExperimentFolder:
                 continue
             row = row_of.get(moment)
             if row is not None and (size[row], mtime[row]) == (stamp.size, stamp.mtime_ns):
-                found[moment] = {"status": status[row], "abstention_reason": reason[row]}
+                found[moment] = {
+                    "status": status[row],
+                    "abstention_reason": reason[row],
+                    "abstention_detail": detail[row],
+                }
                 continue
             record = read_valid(path, moment)
             if record is not None:
@@ -186,6 +191,7 @@ def as_row(record: Record, stamp: files.FileStamp) -> dict:
         "event_start_frame": record.event_start_frame,
         "status": ABSTENTION if label.abstention else LABEL,
         "abstention_reason": label.abstention.reason if label.abstention else None,
+        "abstention_detail": label.abstention.detail if label.abstention else None,
         "longitudinal": label.longitudinal.decision if label.longitudinal else None,
         "lateral": label.lateral.decision if label.lateral else None,
         "direction": label.lateral.direction if label.lateral else None,

@@ -1,5 +1,6 @@
 """Step 3 over a selection of keyframes: what is read, who labels, where records go."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from batch_runs.outcomes import Tally, write_summary
@@ -85,13 +86,23 @@ def _experiment_path(config: RunConfig) -> str:
     return new_experiment(config.output_root, config.exp_name)
 
 
-def without_effect(config: RunConfig) -> list[str]:
-    """Return the keys that ask for something which labelling without a model and without video does not do."""
-    asked = {
-        "data_loader.video.save_segment_videos": config.data_loader.video.save_segment_videos,
-        "server_ip": config.server_ip,
-        "vlm_agent.agent_name": config.vlm_agent.agent_name == "VLMCoCRemoteAgent",
-        "vlm_agent.use_metaaction_check_pipeline": config.vlm_agent.use_metaaction_check_pipeline,
-        "save_prompt": config.save_prompt == "reference",
-    }
-    return [key for key, value in asked.items() if value]
+# What labelling without a model and without video has no use for; checked, and kept with the run.
+WITHOUT_EFFECT = (
+    "vlm_agent.",
+    "data_loader.video.",
+    "data_loader.meta_action.",
+    "data_loader.vector.",
+    "data.video_dir",
+    "data.wm_file_check",
+    "verbose.",
+    "timeout_sec",
+    "save_prompt",
+    "server_ip",
+)
+_WITH_EFFECT = ("data_loader.video.hist_length_sec", "data_loader.video.fut_length_sec")
+
+
+def without_effect(overrides: Sequence[str]) -> list[str]:
+    """Return the keys among Hydra overrides that change nothing for agents that ask no model."""
+    keys = (override.split("=", 1)[0].lstrip("+~") for override in overrides)
+    return [key for key in keys if key.startswith(WITHOUT_EFFECT) and key not in _WITH_EFFECT]

@@ -1,8 +1,10 @@
 """``coc merge``: joining the shards of whichever step wrote the folders."""
 
 from batch_runs.outcomes import EXIT_FAILED, EXIT_NOTHING
+from batch_runs.shards import shard_of_file
 from batch_runs.terminal import complain, say
 from coc_labeling.merging import merge_labels
+from driving_clips import files
 from meta_action.merging import merge_results
 
 
@@ -12,6 +14,10 @@ def merge_folders(folders: list[str], out: str) -> int:
     Raises:
         DatasetError, MetaActionError, CocLabelingError: the shards do not belong together.
     """
+    for folder in folders:
+        if not any(shard_of_file(name) for name in files.list_names(folder)):
+            complain(f"error: no shards in {folder}. Expected a folder written with --shard i/n; leave others out.")
+            return EXIT_NOTHING
     merged, complete = False, True
     for unit, join in (("clips", merge_results), ("windows", merge_labels)):
         result = join(folders, out)
@@ -24,6 +30,6 @@ def merge_folders(folders: list[str], out: str) -> int:
             complete = False
             complain(f"missing shards: {', '.join(map(str, missing))}. Run them, then merge again.")
     if not merged:
-        complain(f"error: no shards in {', '.join(folders)}. Expected folders written with --shard i/n.")
+        complain(f"error: no shards of Step 1 or 3 in {', '.join(folders)}. Expected folders written with --shard i/n.")
         return EXIT_NOTHING
     return 0 if complete else EXIT_FAILED

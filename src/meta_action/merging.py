@@ -33,6 +33,9 @@ def merge_results(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] |
     if len(kinds) != 1:
         raise MetaActionError(f"the shards hold different selections of meta-actions: {', '.join(sorted(kinds))}.")
     tally, configs = read_summaries(summaries)
+    datasets = sorted({str(config.get("dataset_name")) for config in configs})
+    if len(datasets) > 1:
+        raise MetaActionError(f"the shards are of different datasets: {', '.join(datasets)}. Merge shards of one run.")
     folder = ResultsFolder(out, parse_names(configs[0]["names"]))
     with folder.opened():
         folder.write_tables(rows, tables)

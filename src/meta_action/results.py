@@ -53,6 +53,7 @@ JOURNAL_SCHEMA = pa.schema(
 _NAMES = pa.array([action.name for action in META_ACTIONS])
 _AXES = pa.array([action.axis for action in META_ACTIONS])
 _MAX_FOLDER_NAME = 200
+RESERVE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,29 @@ class ResultsFolder:
         with files.exclusive(files.join(self.save_dir, f"tmp/lock{self.shard.suffix}")):
             for folder in (self.save_dir, self.raw_dir, self.final_dir):
                 files.remove_leftovers(folder)
+            self._take_reserve()
             journal = Journal(self._journal_dir, JOURNAL_SCHEMA, ["clip_id"])
             try:
                 yield journal
             finally:
                 journal.close()
+                self.release_reserve()
+
+    def _take_reserve(self) -> None:
+        """Hold some room, so that a run whose disk fills up can still write its summary."""
+        try:
+            files.write_atomic(self._reserve, bytes(RESERVE_BYTES))
+        except OSError as error:
+            if not files.is_disk_full(error):
+                raise
+
+    def release_reserve(self) -> None:
+        """Give the room back."""
+        files.remove(self._reserve)
+
+    @property
+    def _reserve(self) -> str:
+        return files.join(self.save_dir, f"tmp/reserve{self.shard.suffix}")
 
     def settle(self, journal: Journal) -> None:
         """Move the journal's rows into the tables; rows of a clip replace its earlier ones."""

@@ -1,6 +1,8 @@
 """Step 1 over a dataset: which clips, by how many workers, into which files."""
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
@@ -16,7 +18,7 @@ from driving_clips import files
 from driving_clips.datasets import open_dataset
 from driving_clips.datasets.base import Dataset, Discovery, SourceGroup, recording_of
 from driving_clips.ego_motion import EgoMotion
-from driving_clips.errors import ClipError
+from driving_clips.errors import ClipError, DatasetError
 from driving_clips.trajectories import LoadedClip, TrajectoryLoader, find_groups
 from meta_action.errors import MetaActionError
 from meta_action.labeling import label_motions
@@ -125,11 +127,18 @@ def label_dataset(request: LabelRequest) -> tuple[Tally, list[str]]:
         raise MetaActionError(f"--num_workers {request.num_workers}: expected at least 1.")
     dataset = open_dataset(request.dataset_name, request.data_dir)
     _refuse_lanes(request, dataset)
+    tally = Tally()
+    try:
+        discovery = dataset.discover()
+    except DatasetError as error:
+        tally.add(FAILED, "no_data", request.data_dir, str(error))
+        files.make_dir(request.save_dir)
+        _summarise(request, folder, tally, [])
+        raise
+    _refuse_other_dataset(request, folder)
     clip_list = read_clip_list(request.scene_list) if request.scene_list else None
     wanted = clip_list.ids if clip_list else None
     notices = clip_list.notices(str(request.scene_list)) if clip_list else []
-    discovery = dataset.discover()
-    tally = Tally()
     for name, problem in discovery.problems.items():
         tally.add(problem.outcome, problem.reason, name, str(problem))
     with folder.opened() as journal:
@@ -141,12 +150,43 @@ def label_dataset(request: LabelRequest) -> tuple[Tally, list[str]]:
         skipped = done if dataset.cuts_recordings else frozenset[str]()  # else left out of the groups already
         labeller = _GroupLabeller(TrajectoryLoader(dataset, request.cache_dir), folder, wanted, skipped)
         try:
-            _work_through(labeller, groups, request.num_workers, journal, tally)
+            with _full_disk_counted(folder, tally):
+                _work_through(labeller, groups, request.num_workers, journal, tally)
         finally:
-            folder.settle(journal)  # where this fails too, the journal keeps what is finished
+            with _full_disk_counted(folder, tally):  # the journal keeps what is finished
+                folder.settle(journal)
         _count_rest(groups, dataset, wanted, folder.shard, tally, request)
         _summarise(request, folder, tally, notices)
     return tally, notices
+
+
+@contextmanager
+def _full_disk_counted(folder: ResultsFolder, tally: Tally) -> Iterator[None]:
+    """Count a full disk and give up the reserve, so that the summary can still be written."""
+    try:
+        yield
+    except OSError as error:
+        if not files.is_disk_full(error):
+            raise
+        tally.add(FAILED, DISK_FULL, folder.save_dir, f"{folder.save_dir}: the disk is full ({error}).")
+    if DISK_FULL in tally.by_reason[FAILED]:
+        folder.release_reserve()
+
+
+def _refuse_other_dataset(request: LabelRequest, folder: ResultsFolder) -> None:
+    """Raise MetaActionError where the folder holds the results of another dataset."""
+    path = folder.table_path("run_summary.json")
+    if not files.exists(path) or not folder.read_tables()[0].num_rows:
+        return
+    try:
+        earlier = json.loads(files.read_text(path))["config"]["dataset_name"]
+    except (ValueError, KeyError, TypeError):
+        return  # no summary of ours: the tables alone say what is done
+    if earlier != request.dataset_name:
+        raise MetaActionError(
+            f"{request.save_dir}: holds results of dataset {earlier}, asked for is {request.dataset_name}. "
+            "Choose another --save_dir."
+        )
 
 
 def _refuse_lanes(request: LabelRequest, dataset: Dataset) -> None:

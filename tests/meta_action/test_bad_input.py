@@ -189,7 +189,7 @@ def test_a_dying_worker_process_costs_only_its_clip(data, tmp_path, monkeypatch)
     assert "deadly1.csv" in written["messages"]["deadly1"]
     assert written["counts"]["done"] == 8
     (data / "deadly1.csv").unlink()
-    assert autolabel(data, tmp_path / "out", workers=1) == 0
+    assert autolabel(data, tmp_path / "out", dataset="dying", workers=1) == 0
 
 
 def full_disk(monkeypatch, allowed: int) -> None:

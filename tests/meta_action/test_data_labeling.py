@@ -67,12 +67,20 @@ def test_more_workers_than_cores_are_fine(data, tmp_path):
 def test_missing_and_empty_and_wrong_data_folders_are_two(tmp_path, capsys):
     assert autolabel(tmp_path / "nowhere", tmp_path / "out") == 2
     assert "nowhere: no such folder" in capsys.readouterr().err
-    (tmp_path / "empty").mkdir()
-    assert autolabel(tmp_path / "empty", tmp_path / "out") == 2
-    assert "no recordings found. Expected" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert autolabel(tmp_path / "file", tmp_path / "out") == 2
     assert not (tmp_path / "out").exists()
+    (tmp_path / "empty").mkdir()
+    assert autolabel(tmp_path / "empty", tmp_path / "out") == 2
+    assert "no recordings found. Expected" in capsys.readouterr().err
+    assert summary(tmp_path / "out")["reasons"]["failed"] == {"no_data": 1}
+
+
+def test_a_folder_with_another_dataset_s_results_is_refused(tmp_path, capsys):
+    write_csv(tmp_path / "data", "drive", lively_drive(1))
+    assert autolabel(tmp_path / "data", tmp_path / "out") == 0
+    assert autolabel("demo_data/comma2k19", tmp_path / "out", dataset="comma2k19") == 2
+    assert "holds results of dataset table" in capsys.readouterr().err
 
 
 def test_pai_without_ego_motion_is_two(tmp_path, capsys):

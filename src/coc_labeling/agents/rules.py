@@ -173,10 +173,8 @@ class _Draft:
             if approached:
                 return self._follow(approached, f"{verb} to keep distance to {_lead_text(approached)}")
             if bend:
-                cause = self._bend(bend)
-                return _speed(
-                    LongitudinalDecision.ADAPT_SPEED, cause
-                ), f"{verb} for the {bend.side} {_kind(bend)}{_ahead(bend)}"
+                adapted = _speed(LongitudinalDecision.ADAPT_SPEED, self._bend(bend))
+                return adapted, f"{verb} for the {bend.side} {_kind(bend)}{_ahead(bend)}"
             return _speed(LongitudinalDecision.ADAPT_SPEED), verb
         if "acceleration" in facts.action:
             if lead and lead.closing_mps < -CLOSING_MPS:

@@ -93,7 +93,7 @@ def find_runs(run_dirs: Sequence[str]) -> list[Run]:
     """
     if isinstance(run_dirs, str) or not run_dirs:
         raise CocLabelingError("no run folder given. Name at least one experiment folder of Step 3 or one of Step 1.")
-    folders = {files.absolute(path): path for path in run_dirs}
+    folders = {files.absolute(path): path for given in run_dirs for path in _inside(given)}
     names = _unique_names(list(folders))
     known: dict[str, MetaActionRun] = {}
     runs = [_open(path, name, known) for path, name in zip(folders.values(), names, strict=True)]
@@ -101,6 +101,15 @@ def find_runs(run_dirs: Sequence[str]) -> list[Run]:
     if len(runs) > 1 and all(datasets) and len(set(datasets)) == len(runs):
         return [replace(run, told_by_dataset=True) for run in runs]
     return runs
+
+
+def _inside(folder: str) -> list[str]:
+    """Return the run folders that a folder of ``coc run`` stands for; the folder itself where it is none."""
+    experiments = files.join(folder, "experiments")
+    if find_parts(folder, TABLE) or _is_labelling(folder) or not files.is_dir(experiments):
+        return [folder]
+    found = [files.join(experiments, name) for name in files.list_folders(experiments)]
+    return [path for path in found if _is_labelling(path)] or [files.join(folder, "meta_actions")]
 
 
 def _open(path: str, name: str, known: dict[str, MetaActionRun]) -> Run:
