@@ -141,3 +141,18 @@ def test_shards_by_different_agents_are_not_mixed(inputs, apart, tmp_path):
     answer = coc("merge", *label_shards(apart, 0, 2), only_run(tmp_path / "dummy"), "--out", tmp_path / "all")
     assert answer.code == 2
     assert "model_name" in answer.err
+
+
+def test_a_folder_without_shards_is_refused(apart, tmp_path):
+    (tmp_path / "other").mkdir()
+    answer = coc("merge", *label_shards(apart), tmp_path / "other", "--out", tmp_path / "all")
+    assert answer.code == 2
+    assert f"no shards in {tmp_path}/other" in answer.err
+
+
+def test_an_interrupted_shard_counts_as_missing(apart, tmp_path):
+    copies = [Path(shutil.copytree(path, tmp_path / path.name)) for path in meta_shards(apart)]
+    (copies[1] / "run_summary.shard-1-of-3.json").unlink()  # what a shard has not written when it is stopped
+    answer = coc("merge", *copies, "--out", tmp_path / "all")
+    assert answer.code == 1
+    assert "missing shards: 1" in answer.err

@@ -131,3 +131,16 @@ def test_shards_of_a_run_merge_into_the_whole(inputs, whole, tmp_path):
     assert labels(tmp_path / "meta_actions") == labels(out / "meta_actions")
     assert records_in(merged) == records_in(experiment(out))
     assert rows_of(merged) == rows_of(experiment(out))
+
+
+def test_the_report_takes_the_folder_of_a_run(whole, tmp_path):
+    out, _ = whole
+    answer = coc("report", out, "--out", tmp_path / "page.html", "--sample", "1")
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "page.html").exists()
+
+
+def test_names_of_its_own_folders_are_refused(inputs, tmp_path):
+    answer = run(inputs, tmp_path / "out", "exp_name=mine")
+    assert answer.code == 2
+    assert "exp_name=mine: coc run keeps its own experiments" in answer.err

@@ -192,3 +192,15 @@ def test_longitudinal_speed_is_negative_backwards_and_lateral_speed_positive_to_
     sliding = drive(speed=5.0)
     sliding.vy[:] = 1.5
     np.testing.assert_allclose(resample(samples_of(sliding)).lateral_speed, 1.5, atol=1e-9)
+
+
+def test_a_tick_on_a_sample_is_that_sample_to_the_bit():
+    random = np.random.default_rng(0)
+    yaw = np.cumsum(random.normal(0, 0.05, 201))
+    xyz, velocity = random.normal(0, 50, (201, 3)), random.normal(0, 5, (201, 3))
+    xyz[:, :2] = np.cumsum(random.normal(0, 1, (201, 2)), axis=0)
+    t_us = np.arange(201, dtype=np.int64) * 100_000
+    motion = resample(EgoSamples(t_us, xyz, quat_of_yaw(yaw), velocity, yaw))
+    assert (motion.xyz == xyz).all()
+    assert (motion.velocity == velocity).all()
+    assert (motion.heading == yaw).all()
