@@ -12,8 +12,6 @@ ROWS = [
 ]
 COLUMNS = dict(zip(SPANS_SCHEMA.names, zip(*ROWS, strict=True), strict=True))
 TABLE = pa.table({name: list(column) for name, column in COLUMNS.items()}, SPANS_SCHEMA)
-    [pa.array(c, f.type) for c, f in zip(zip(*ROWS, strict=True), SPANS_SCHEMA, strict=True)], SPANS_SCHEMA
-)
 
 
 def test_a_clip_is_found_by_its_id():
