@@ -26,7 +26,7 @@ class Scale:
     growing_repeats: int
 
 
-FULL = Scale(4_000, 30, (52, 104, 208), 30_000, 5, 2)
+FULL = Scale(4_000, 104, (52, 104, 208), 30_000, 5, 2)
 QUICK = Scale(1_000, 4, (2, 4, 8), 3_000, 2, 1)
 
 

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 LINE_EVERY_SEC = 30.0
 
 
@@ -21,6 +18,10 @@ class Advance(Protocol):
 @contextmanager
 def progress(description: str, total: int, unit: str) -> Iterator[Advance]:
     """Show progress over ``total`` sources; the rate is of ``unit``, the clips or windows that they hold."""
+    # Here, because worker processes, which show no progress, start sooner without it.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
     started = time.monotonic()
     done = items_done = 0

@@ -4,22 +4,25 @@ import logging
 import sys
 from collections.abc import Callable
 
-from rich.console import Console
-
 from batch_runs.outcomes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING
 from driving_clips import files
 
 
 def say(*lines: str) -> None:
     """Print lines of a command's result, as they are."""
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     for line in lines:
-        console.print(line)
+        _print(line, stderr=False)
 
 
 def complain(message: str) -> None:
     """Print an error or notice to standard error, as it is."""
-    Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True).print(message)
+    _print(message, stderr=True)
+
+
+def _print(text: str, *, stderr: bool) -> None:
+    from rich.console import Console  # worker processes start a third sooner without it
+
+    Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True).print(text)
 
 
 def run_command(command: Callable[[], int], *usage_errors: type[Exception]) -> int:

@@ -221,10 +221,10 @@ def _causes(record: Record, cause_ids: Sequence[str]) -> list[str]:
         component = components.get(cause)
         if component is None:
             causes.append(cause)
+        elif component.relation is None:
+            causes.append(str(component.category))
         else:
-            causes.append(
-                f"{component.category}:{component.relation}" if component.relation else str(component.category)
-            )
+            causes.append(f"{component.category}:{component.relation}")
     return causes
 
 

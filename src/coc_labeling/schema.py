@@ -86,9 +86,8 @@ class Relation(StrEnum):
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Unicode = Annotated[
-    str, StringConstraints(max_length=100_000)
-]  # a constraint makes pydantic refuse what UTF-8 cannot hold
+# Bounded, and by being bounded also checked: pydantic then refuses text that UTF-8 cannot hold.
+Unicode = Annotated[str, StringConstraints(max_length=100_000)]
 ComponentId = Annotated[str, StringConstraints(pattern=r"^c[1-9][0-9]*$")]
 
 

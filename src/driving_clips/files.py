@@ -1,7 +1,7 @@
 """The one door to the file system.
 
-Every read and write of a dataset, a cache or a run goes through here, so that other stores can come
-without touching the steps, and so that no half-written file is ever seen under its final name.
+Paths are listed, stamped, joined, locked, and written to as a whole or not at all, only here, so that other stores can
+come without touching the steps. Arrow's own readers and writers take the paths that this module hands out.
 """
 
 import errno

@@ -17,6 +17,10 @@ FORWARD_MPS, BACKWARD_MPS = 0.3, -0.3
 LATERAL_BACKWARD_MPS = -0.1
 ACCEL_THRESHOLDS = (0.1, -0.1, 1.25, -1.25)  # m/s^2
 TURN_RATE_THRESHOLDS = (0.001, -0.001, 0.05, -0.05)  # rad/m
+# Names of segments: longitudinal by mean speeds, change of speed and mean acceleration,
+STANDING_MPS, CHANGE_MPS, GENTLE_MPS2, STRONG_MPS2 = 0.12, 0.8, 0.15, 1.4
+# lateral by change of heading (rad) and turn rate (rad/m).
+STEER_RAD, SHARP_RAD, STEER_RATE, REVERSE_RATE, SHARP_RATE = 0.015, 0.2, 0.0015, 0.002, 0.05
 SETTLE_TICKS = 3  # after a cut the next one is at least this far
 
 
@@ -36,9 +40,10 @@ class Segments:
     end: NDArray[np.intp]
     name: Sequence[str] = ()
 
-    def named(self, conditions: Sequence[NDArray[np.bool_]], names: Sequence[str]) -> "Segments":
-        """Name each segment by the first condition that holds; the last of ``names`` is for none."""
-        index = np.select(list(conditions), list(range(len(conditions))), default=len(conditions))
+    def named(self, rules: Sequence[tuple[str, NDArray[np.bool_]]], otherwise: str) -> "Segments":
+        """Name each segment by the first rule (name, where it holds) that holds for it."""
+        names = [*(name for name, _ in rules), otherwise]
+        index = np.select([holds for _, holds in rules], list(range(len(rules))), default=len(rules))
         return Segments(self.clip, self.start, self.end, [names[i] for i in index.tolist()])
 
 
@@ -56,24 +61,17 @@ def longitudinal_segments(signals: Signals) -> Segments:
     accel = change / (length * DT_SEC)
     along = _sums(signals.speed_along, segments) / length
     speed = _sums(signals.speed, segments) / length
+    faster, slower = change >= CHANGE_MPS, change <= -CHANGE_MPS
     return segments.named(
         [
-            along <= -0.12,
-            speed <= 0.12,
-            (accel >= 1.4) & (change >= 0.8),
-            (accel >= 0.15) & (accel <= 1.4) & (change >= 0.8),
-            (accel <= -1.4) & (change <= -0.8),
-            (accel >= -1.4) & (accel <= -0.15) & (change <= -0.8),
+            ("reverse", along <= -STANDING_MPS),
+            ("stop", speed <= STANDING_MPS),
+            ("strong_acceleration", (accel >= STRONG_MPS2) & faster),
+            ("gentle_acceleration", (accel >= GENTLE_MPS2) & (accel <= STRONG_MPS2) & faster),
+            ("strong_deceleration", (accel <= -STRONG_MPS2) & slower),
+            ("gentle_deceleration", (accel >= -STRONG_MPS2) & (accel <= -GENTLE_MPS2) & slower),
         ],
-        [
-            "reverse",
-            "stop",
-            "strong_acceleration",
-            "gentle_acceleration",
-            "strong_deceleration",
-            "gentle_deceleration",
-            "maintain_speed",
-        ],
+        otherwise="maintain_speed",
     )
 
 
@@ -88,24 +86,17 @@ def lateral_segments(signals: Signals) -> Segments:
     distance = _sums(signals.step, segments)
     moved = distance > 1e-6
     rate = np.where(moved, turned / np.where(moved, distance, 1.0), 0.0)
+    backwards = along <= LATERAL_BACKWARD_MPS
     return segments.named(
         [
-            (along <= -0.1) & (rate <= -0.002) & (turned <= -0.2),
-            (along <= -0.1) & (rate >= 0.002) & (turned >= 0.2),
-            (rate <= -0.05) & (turned <= -0.2),
-            (rate >= 0.05) & (turned >= 0.2),
-            (rate <= -0.0015) & (turned <= -0.015),
-            (rate >= 0.0015) & (turned >= 0.015),
+            ("reverse_right", backwards & (rate <= -REVERSE_RATE) & (turned <= -SHARP_RAD)),
+            ("reverse_left", backwards & (rate >= REVERSE_RATE) & (turned >= SHARP_RAD)),
+            ("sharp_steer_right", (rate <= -SHARP_RATE) & (turned <= -SHARP_RAD)),
+            ("sharp_steer_left", (rate >= SHARP_RATE) & (turned >= SHARP_RAD)),
+            ("steer_right", (rate <= -STEER_RATE) & (turned <= -STEER_RAD)),
+            ("steer_left", (rate >= STEER_RATE) & (turned >= STEER_RAD)),
         ],
-        [
-            "reverse_right",
-            "reverse_left",
-            "sharp_steer_right",
-            "sharp_steer_left",
-            "steer_right",
-            "steer_left",
-            "go_straight",
-        ],
+        otherwise="go_straight",
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driving_clips import files
-from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect, duplicate_id
+from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect
 from driving_clips.datasets.columns import wrong_schema
 from driving_clips.ego_motion import EgoSamples
 from driving_clips.errors import ClipFailedError, ClipRejectedError, DatasetError
@@ -52,13 +52,14 @@ class Comma2k19Dataset(Dataset):
         parts = (_POSITIONS, "global_pose/frame_orientations", "processed_log/CAN/speed/value")
         return tuple(path for part in parts if files.exists(path := files.join(source.path, part)))
 
+    def read_place(self, source: Source) -> bytes:
+        """Return what a segment is told from another by: its positions."""
+        return super().read_place(Source(source.recording_id, files.join(source.path, _POSITIONS)))
+
     def read_ego(self, source: Source) -> EgoSamples:
         """Read poses and CAN speed; the clock's zero is the first frame."""
-        for repeat in source.repeats:
-            if files.read_bytes(files.join(repeat.path, _POSITIONS)) != files.read_bytes(
-                files.join(source.path, _POSITIONS)
-            ):
-                raise duplicate_id(source, repeat)
+        if source.repeats:
+            self.read_source(source)  # raises where they differ
         t = _array(source, "global_pose/frame_times")
         position = _array(source, _POSITIONS, 3)
         wxyz = _array(source, "global_pose/frame_orientations", 4)
