@@ -9,11 +9,12 @@ from benchmarks.measuring import ProcessRun, Row, Scale, run_process, script, sp
 
 def measure(scale: Scale, folder: Path) -> list[Row]:
     """Run with one and with two workers in turns, everything cold but the operating system's file cache."""
+    runs = scale.growing_repeats + 1
     clips = scale.chunks * CLIPS_PER_CHUNK
     data = write_chunks(folder / "zips", range(scale.chunks))
-    turns = [[label(data, folder / "saved", clips, workers) for workers in (1, 2)] for _ in range(scale.repeats)]
+    turns = [[label(data, folder / "saved", clips, workers) for workers in (1, 2)] for _ in range(runs)]
     one, two = zip(*turns, strict=True)
-    how = f"`meta-action-autolabel`, {clips:,} clips, cold cache and results, {scale.repeats} runs"
+    how = f"`meta-action-autolabel`, {clips:,} clips, cold cache and results, {runs} runs"
     return [
         Row(
             "PAI zips to final files, 1 worker",
