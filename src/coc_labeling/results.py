@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch_runs.journal import Journal
@@ -286,6 +287,12 @@ def read_labels(path: str) -> pa.Table:
         raise CocLabelingError(
             f"{path}: expected a table of labels ({error}). Run the labelling again with resume_exp_dir to rebuild it."
         ) from error
+
+
+def token_totals(labels: pa.Table) -> dict[str, int]:
+    """Return the tokens that all records of a table cost, by kind; none where no model was asked."""
+    kinds = ("prompt", "response", "reasoning")
+    return {kind: pc.sum(labels.column(f"{kind}_tokens")).as_py() or 0 for kind in kinds}
 
 
 def remember_config(folder: ExperimentFolder, config: dict[str, Any]) -> None:

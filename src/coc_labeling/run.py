@@ -10,7 +10,14 @@ from coc_labeling.agents.base import Agent
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.engine import GroupLabeller, label_windows
 from coc_labeling.errors import CocLabelingError
-from coc_labeling.results import SUMMARY, ExperimentFolder, new_experiment, remember_config, resumed_experiment
+from coc_labeling.results import (
+    SUMMARY,
+    ExperimentFolder,
+    new_experiment,
+    remember_config,
+    resumed_experiment,
+    token_totals,
+)
 from coc_labeling.selection import refuse_unsupported, select
 from driving_clips.datasets import open_dataset
 from driving_clips.trajectories import TrajectoryLoader, find_groups
@@ -52,7 +59,7 @@ def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
             config.model_dump(mode="json"),
             tally,
             unit="windows",
-            tokens={"prompt": 0, "response": 0, "reasoning": 0},
+            tokens=token_totals(folder.read_table()),
             keyframes=len(keyframes),
         )
     return folder, tally

@@ -17,6 +17,7 @@ from coc_labeling.results import (
     new_experiment,
     read_valid,
     resumed_experiment,
+    token_totals,
 )
 from coc_labeling.schema import Record, abstain
 from driving_clips import files
@@ -264,3 +265,10 @@ def test_a_damaged_table_is_named_when_labels_are_loaded(folder):
     files.write_atomic(folder.table_path("labels.parquet"), b"torn")
     with pytest.raises(CocLabelingError, match=r"labels\.parquet"):
         load_labels(folder.path)
+
+
+def test_tokens_are_added_up_over_all_records():
+    rows = [{"prompt_tokens": 5, "response_tokens": 2, "reasoning_tokens": 0}, {"prompt_tokens": 7}]
+    table = pa.Table.from_pylist(rows, LABELS_SCHEMA)
+    assert token_totals(table) == {"prompt": 12, "response": 2, "reasoning": 0}
+    assert token_totals(LABELS_SCHEMA.empty_table()) == {"prompt": 0, "response": 0, "reasoning": 0}
