@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -35,13 +35,19 @@ def map_ordered(
     tasks: Iterable[Task],
     workers: int,
     split: Callable[[Task], list[Task]] = lambda task: [task],
-) -> Iterator[tuple[Task, Result | WorkerDied]]:
+    *,
+    isolated: bool = False,
+    ahead: int = IN_FLIGHT_PER_WORKER,
+) -> Generator[tuple[Task, Result | WorkerDied]]:
     """Yield (task, result) in the order of ``tasks``; with one worker in this process.
+
+    ``isolated`` uses a worker process also where there is only one; ``ahead`` is how many tasks a worker may have begun
+    or finished before their results are taken.
 
     Where a worker process dies, the tasks in flight are tried again alone, and one that dies again is cut by ``split``
     into its smallest parts, so that only the guilty part is given up.
     """
-    if workers == 1:
+    if workers == 1 and not isolated:
         for task in tasks:
             yield task, function(task)
         return
@@ -51,7 +57,7 @@ def map_ordered(
         in_flight: deque[tuple[Task, Future[Result]]] = deque()
         try:
             with _pool(function, workers) as pool:
-                yield from _stream(pool, remaining, in_flight, workers * IN_FLIGHT_PER_WORKER)
+                yield from _stream(pool, remaining, in_flight, workers * ahead)
                 return
         except BrokenProcessPool:
             suspects.extend(task for task, _ in in_flight)

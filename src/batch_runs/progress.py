@@ -1,7 +1,8 @@
 """A progress bar on a terminal, a line now and then elsewhere; always on standard error."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -58,3 +59,34 @@ def progress(description: str, total: int, unit: str) -> Iterator[Advance]:
             bar.update(task, advance=sources, rate=items_done / max(time.monotonic() - started, 1e-9))
 
         yield advance
+
+
+@contextmanager
+def live(lines: Callable[[], list[str]]) -> Iterator[None]:
+    """Show what ``lines`` returns while the block runs: in place on a terminal, else the first line now and then."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    ended = threading.Event()
+    if console.is_terminal:
+
+        def show() -> Text:
+            return Text("\n".join(lines()), overflow="ellipsis", no_wrap=True)
+
+        with Live(console=console, get_renderable=show, refresh_per_second=4, transient=True):
+            yield
+        return
+
+    def report() -> None:
+        while not ended.wait(LINE_EVERY_SEC):
+            console.print(lines()[0], soft_wrap=True)
+
+    ticker = threading.Thread(target=report, daemon=True)
+    ticker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        ticker.join()

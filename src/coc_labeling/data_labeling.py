@@ -2,13 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import yaml
 
+from batch_runs.outcomes import EXIT_INTERRUPTED, EXIT_NOTHING
 from batch_runs.terminal import complain, run_command, say
+from coc_labeling.agents import create_agent
+from coc_labeling.agents.base import ModelAgent
 from coc_labeling.config.loading import PRESETS, load_config
+from coc_labeling.config.schema import RunConfig
+from coc_labeling.dry_run import dry_run
 from coc_labeling.errors import CocLabelingError
+from coc_labeling.inputs import RunResult
+from coc_labeling.job_split import split_jobs
 from coc_labeling.results import SUMMARY
 from coc_labeling.run import label_run, without_effect
 from driving_clips.errors import DatasetError
@@ -26,6 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config-name", default=PRESETS[1], help=f"{' or '.join(PRESETS)} (default: {PRESETS[1]})")
     parser.add_argument("--config-dir", help="folder with presets of your own")
     parser.add_argument("--cfg", choices=["job"], help="print the composed configuration and stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say how many windows, pictures and bytes would go where, and about what they cost; send nothing",
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides, for example model_name=rules")
     return parser
 
@@ -41,11 +53,55 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.cfg:
         say(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).rstrip())
         return 0
-    if idle := without_effect(arguments.overrides):
+    if arguments.dry_run or config.dry_run:
+        for job in split_jobs(config):
+            say(*dry_run(job))
+        return 0
+    if not isinstance(create_agent(config), ModelAgent) and (idle := without_effect(arguments.overrides)):
         complain(f"note: model_name={config.model_name} asks no model and reads no video; no effect: {', '.join(idle)}")
-    folder, tally = label_run(config)
-    say(*tally.lines("windows"), f"labels: {folder.path}", f"summary: {folder.table_path(SUMMARY)}")
-    return tally.exit_code(strict=config.strict)
+    return max(_codes(split_jobs(config)))
+
+
+def _codes(jobs: Sequence[RunConfig]) -> Iterator[int]:
+    """Label one group after another; one that cannot be labelled at all does not take the others along."""
+    for job in jobs:
+        try:
+            code = label_and_tell(job)
+        except (CocLabelingError, DatasetError, MetaActionError) as error:
+            if job.job_split_id is None:
+                raise
+            complain(f"error: group {job.job_split_id}: {error}")
+            code = EXIT_NOTHING
+        yield code
+        if code == EXIT_INTERRUPTED:
+            return
+
+
+def label_and_tell(config: RunConfig) -> int:
+    """Label, say what came of it, and return the exit code."""
+    result = label_run(config)
+    say(*tell(result))
+    return exit_code(result, strict=config.strict)
+
+
+def tell(result: RunResult) -> list[str]:
+    """Return what is said of a run when it has ended."""
+    lines = [f"note: {notice}" for notice in result.notices]
+    lines += result.tally.lines("windows")
+    lines += result.spent_lines()
+    lines += [f"labels: {result.folder.path}", f"summary: {result.folder.table_path(SUMMARY)}"]
+    if result.stopped is not None:
+        lines.append(f"stopped early: {result.stopped}")
+        lines.append(f"go on with: resume_exp_dir={result.folder.path}")
+    return lines
+
+
+def exit_code(result: RunResult, *, strict: bool) -> int:
+    """Return the exit code of a run: 130 after Ctrl-C, else by its outcomes; 2 where it stopped before any label."""
+    if result.interrupted:
+        return EXIT_INTERRUPTED
+    code = result.tally.exit_code(strict=strict)
+    return EXIT_NOTHING if result.stopped and not result.tally.count("done") else code
 
 
 if __name__ == "__main__":

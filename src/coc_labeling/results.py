@@ -33,6 +33,15 @@ MUST_AGREE = (
     "data.dataset_name",
     "data_loader.video.hist_length_sec",
     "data_loader.video.fut_length_sec",
+    "data_loader.video.time_interval",
+    "data_loader.video.cameras",
+    "data_loader.video.jpeg_quality",
+    "data_loader.video.max_side",
+    "data_loader.video.max_pixels",
+    "data_loader.meta_action",
+    "data_loader.vector",
+    "openai_compatible.model",
+    "prompt",
 )
 LABEL, ABSTENTION = "label", "abstention"
 
@@ -56,14 +65,17 @@ LABELS_SCHEMA = pa.schema(
         ("agent", pa.string()),
         ("model", pa.string()),
         ("prompt_version", pa.string()),
+        ("prompt_hash", pa.string()),
+        ("repair", pa.string()),
         ("prompt_tokens", pa.int64()),
         ("response_tokens", pa.int64()),
         ("reasoning_tokens", pa.int64()),
+        ("cached_tokens", pa.int64()),
         ("schema_version", pa.int16()),
         ("file_size", pa.int64()),
         ("file_mtime_ns", pa.int64()),
     ],
-    metadata={"labels_version": "1"},
+    metadata={"labels_version": "2"},
 )
 KEY = ("clip_id", "event_start_timestamp")
 
@@ -205,9 +217,12 @@ def as_row(record: Record, stamp: files.FileStamp) -> dict:
         "agent": made_by.agent if made_by else None,
         "model": made_by.model if made_by else None,
         "prompt_version": made_by.prompt_version if made_by else None,
+        "prompt_hash": made_by.prompt_hash if made_by else None,
+        "repair": record.repair.outcome if record.repair else None,
         "prompt_tokens": record.usage.prompt_tokens,
         "response_tokens": record.usage.response_tokens,
         "reasoning_tokens": record.usage.reasoning_tokens,
+        "cached_tokens": record.usage.cached_tokens,
         "schema_version": record.schema_version,
         "file_size": stamp.size,
         "file_mtime_ns": stamp.mtime_ns,
@@ -291,7 +306,7 @@ def read_labels(path: str) -> pa.Table:
 
 def token_totals(labels: pa.Table) -> dict[str, int]:
     """Return the tokens that all records of a table cost, by kind; none where no model was asked."""
-    kinds = ("prompt", "response", "reasoning")
+    kinds = ("prompt", "response", "reasoning", "cached")
     return {kind: pc.sum(labels.column(f"{kind}_tokens")).as_py() or 0 for kind in kinds}
 
 

@@ -1,77 +1,83 @@
-"""Step 3 over a selection of keyframes: what is read, who labels, where records go."""
+"""Step 3 over a selection of keyframes: who labels, where records go, what is kept of the run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
-from batch_runs.outcomes import Tally, write_summary
-from batch_runs.shards import WHOLE, parse_shard
+from batch_runs.journal import Journal
+from batch_runs.outcomes import write_summary
 from coc_labeling.agents import create_agent
-from coc_labeling.agents.base import Agent
+from coc_labeling.agents.base import Agent, ModelAgent
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.engine import GroupLabeller, label_windows
 from coc_labeling.errors import CocLabelingError
-from coc_labeling.results import (
-    SUMMARY,
-    ExperimentFolder,
-    new_experiment,
-    remember_config,
-    resumed_experiment,
-    token_totals,
-)
-from coc_labeling.selection import refuse_unsupported, select
-from driving_clips.datasets import open_dataset
-from driving_clips.trajectories import TrajectoryLoader, find_groups
-from meta_action.reading import read_spans
-from meta_action.timeline_table import TimelineTable
+from coc_labeling.inputs import Inputs, RunResult, read_inputs, shard_of
+from coc_labeling.job_split import experiment_path
+from coc_labeling.model_run import label_with_model, open_model
+from coc_labeling.results import SUMMARY, ExperimentFolder, remember_config, token_totals
+from coc_labeling.selection import refuse_unsupported
 
 
-def label_run(config: RunConfig) -> tuple[ExperimentFolder, Tally]:
+def label_run(config: RunConfig) -> RunResult:
     """Label the selected keyframes into a new or resumed experiment folder.
 
     Raises:
         CocLabelingError, DatasetError, MetaActionError: nothing can be done as configured.
     """
     agent = check(config)
-    shard = parse_shard(config.shard) if config.shard else WHOLE
-    keyframes = [keyframe for keyframe in select(config) if keyframe.clip_id in shard]
-    dataset = open_dataset(config.data.dataset_name, str(config.data.data_dir))
-    clip_ids = frozenset(keyframe.clip_id for keyframe in keyframes)
-    known = TimelineTable(read_spans(str(config.data.meta_action_dir), shard))
-    discovery = dataset.discover()
-    groups = find_groups(discovery.groups, clip_ids, cuts_recordings=dataset.cuts_recordings)
-    folder = ExperimentFolder(_experiment_path(config), shard)
-    tally = Tally()
+    model = open_model(config) if isinstance(agent, ModelAgent) else None
+    inputs = read_inputs(config)
+    result = RunResult(ExperimentFolder(experiment_path(config), shard_of(config)), notices=inputs.notices)
+    with result.folder.opened() as journal:
+        prompt = {"prompt": agent.prompt_hash} if isinstance(agent, ModelAgent) else {}
+        remember_config(result.folder, config.model_dump(mode="json") | prompt)
+        result.folder.settle(journal)
+        with _settled(result, journal, config, len(inputs.keyframes)):
+            if isinstance(agent, ModelAgent):
+                label_with_model(config, agent, model, inputs, journal, result)
+            else:
+                _label_alone(config, agent, inputs, journal, result)
+    return result
+
+
+@contextmanager
+def _settled(result: RunResult, journal: Journal, config: RunConfig, keyframes: int) -> Iterator[None]:
+    """Write the run's tables after the block, however it ends, and its summary where it ends well."""
+    try:
+        yield
+    finally:
+        result.folder.settle(journal)
+    write_summary(
+        result.folder.table_path(SUMMARY),
+        "coc_labeling.data_labeling",
+        config.model_dump(mode="json"),
+        result.tally,
+        unit="windows",
+        stopped=result.stopped,
+        tokens=token_totals(result.folder.read_table()),
+        **result.extra,
+        notices=list(result.notices),
+        keyframes=keyframes,
+    )
+
+
+def _label_alone(config: RunConfig, agent: Agent, inputs: Inputs, journal: Journal, result: RunResult) -> None:
     window = config.data_loader.video
-    with folder.opened() as journal:
-        remember_config(folder, config.model_dump(mode="json"))
-        folder.settle(journal)
-        loader = TrajectoryLoader(dataset, config.data.cache_dir)
-        labeller = GroupLabeller(
-            loader, agent, folder, window.hist_length_sec, window.fut_length_sec, version("coc-toolkit")
-        )
-        try:
-            label_windows(labeller, groups, keyframes, known, config.num_workers, journal, tally)
-        finally:
-            folder.settle(journal)
-        write_summary(
-            folder.table_path(SUMMARY),
-            "coc_labeling.data_labeling",
-            config.model_dump(mode="json"),
-            tally,
-            unit="windows",
-            tokens=token_totals(folder.read_table()),
-            keyframes=len(keyframes),
-        )
-    return folder, tally
+    labeller = GroupLabeller(
+        inputs.loader, agent, result.folder, window.hist_length_sec, window.fut_length_sec, version("coc-toolkit")
+    )
+    label_windows(
+        labeller, inputs.groups, inputs.keyframes, inputs.timelines, config.num_workers, journal, result.tally
+    )
 
 
-def check(config: RunConfig) -> Agent:
+def check(config: RunConfig) -> Agent | ModelAgent:
     """Return the agent of a configuration that can be run, as far as that shows without its inputs.
 
     Raises:
-        CocLabelingError: an unknown model or meta-action, a key that is required or not supported yet.
+        CocLabelingError: an unknown model or meta-action, a required key that is not set, keys that contradict.
     """
-    agent = create_agent(config.model_name)
+    agent = create_agent(config)
     refuse_unsupported(config)
     _require(config)
     return agent
@@ -87,12 +93,6 @@ def _require(config: RunConfig) -> None:
         )
 
 
-def _experiment_path(config: RunConfig) -> str:
-    if config.resume_exp_dir is not None:
-        return resumed_experiment(config.output_root, config.resume_exp_dir)
-    return new_experiment(config.output_root, config.exp_name)
-
-
 # What labelling without a model and without video has no use for; checked, and kept with the run.
 WITHOUT_EFFECT = (
     "vlm_agent.",
@@ -100,11 +100,17 @@ WITHOUT_EFFECT = (
     "data_loader.meta_action.",
     "data_loader.vector.",
     "data.video_dir",
-    "data.wm_file_check",
     "verbose.",
     "timeout_sec",
     "save_prompt",
     "server_ip",
+    "max_",
+    "prepare_memory_mb",
+    "response_cache",
+    "log_json",
+    "openai_compatible.",
+    "price.",
+    "egress.",
 )
 _WITH_EFFECT = ("data_loader.video.hist_length_sec", "data_loader.video.fut_length_sec")
 

@@ -208,34 +208,80 @@ class MetaActionSpan(Strict):
 
 
 class WindowInfo(Strict):
-    """How much of the window the clip could give, in s."""
+    """How much of the window the clip could give: s of ego motion, frames, and what was wrong with its video."""
 
     history_sec: float
     future_sec: float
     missing_history_sec: float = 0.0
     missing_future_sec: float = 0.0
+    frames: int = 0
+    missing_frames: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class Provenance(Strict):
-    """What made the label. Empty texts where an agent has no such thing (rules have no prompt)."""
+    """What made the label. Empty texts where an agent has no such thing (rules have no prompt).
+
+    ``model`` is the name that users know (``model_name``), ``model_id`` the provider's, ``model_revision`` what the
+    provider said of its version. ``request_hash`` is that of the first request; the record's ``calls`` have all.
+    """
 
     agent: str
     model: str
+    model_id: str = ""
     model_revision: str = ""
     prompt_version: str = ""
     prompt_hash: str = ""
     request_hash: str = ""
     sampling: dict[str, float | int | str | None] = {}
+    images: dict[str, int | None] = {}
     code_version: str = ""
     dataset: str = ""
 
 
 class Usage(Strict):
-    """Tokens that a label cost."""
+    """Tokens that a label cost, all calls together; cached ones are part of the prompt, reasoning of the response."""
 
     prompt_tokens: int = 0
     response_tokens: int = 0
     reasoning_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class ModelCall(Strict):
+    """One question to a model and its answer, as text.
+
+    Attributes:
+        purpose: label, more_tokens, again or repair.
+        request_hash: SHA-256 of the request's body as it was sent.
+        finish_reason: as the provider said it.
+        answer: the model's text, cut where it is very long.
+        from_cache: it was answered earlier and not sent again.
+    """
+
+    purpose: str
+    request_hash: str
+    max_tokens: int
+    finish_reason: str = ""
+    answer: Unicode = ""
+    from_cache: bool = False
+    usage: Usage = Usage()
+
+
+class Repair(Strict):
+    """What became of a label that contradicted ego's measured motion; both wordings are kept.
+
+    Attributes:
+        outcome: repaired, or failed where no usable repair was given (the label is then an abstention).
+        reasons: what contradicted, in words.
+        before: the sentence as first given.
+        after: the sentence of the repair, None where there was none.
+    """
+
+    outcome: Literal["repaired", "failed"]
+    reasons: tuple[str, ...]
+    before: Unicode
+    after: Unicode | None = None
 
 
 class PromptMessage(Strict):
@@ -259,6 +305,8 @@ class Record(Strict):
     window: WindowInfo | None = None
     provenance: Provenance | None = None
     usage: Usage = Usage()
+    calls: tuple[ModelCall, ...] = ()
+    repair: Repair | None = None
     prompt: tuple[PromptMessage, ...] = ()
 
     @model_validator(mode="after")

@@ -11,6 +11,34 @@ from meta_action.timeline import Timeline
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """When a window is sampled: from ``history_sec`` before the keyframe to before ``future_sec`` after it.
+
+    Example:
+        >>> Sampling(1, 1, 0.5).offsets_us
+        (-1000000, -500000, 0, 500000)
+    """
+
+    history_sec: float
+    future_sec: float
+    interval_sec: float
+
+    @property
+    def offsets_us(self) -> tuple[int, ...]:
+        """The sampled times in microseconds relative to the keyframe, which is one of them."""
+        before, after = (self._steps(extent) for extent in (self.history_sec, self.future_sec))
+        return tuple(round(step * self.interval_sec * 1e6) for step in range(-before, after))
+
+    @property
+    def end_us(self) -> int:
+        """The window's end, one interval after the last sampled time."""
+        return round(self._steps(self.future_sec) * self.interval_sec * 1e6)
+
+    def _steps(self, extent_sec: float) -> int:
+        return int(extent_sec / self.interval_sec + 1e-9)
+
+
+@dataclass(frozen=True)
 class Window:
     """A keyframe with the clip around it.
 

@@ -10,6 +10,7 @@ from batch_runs.shards import Shard, parse_shard
 from batch_runs.terminal import say
 from coc_labeling.config.loading import load_config
 from coc_labeling.config.schema import RunConfig
+from coc_labeling.data_labeling import exit_code, tell
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.keyframes import SAMPLED_FILE, KeyframeRules, select_keyframes, write_keyframes
 from coc_labeling.report import build_report
@@ -82,10 +83,10 @@ def run_pipeline(request: PipelineRequest) -> PipelineResult:
     say(f"{sum(len(own) for own in keyframes)} keyframes")
 
     say(f"Step 3: labels by {config.model_name}")
-    experiment, tally = label_run(config)
-    say(*tally.lines("windows"))
-    codes.append(tally.exit_code(strict=request.strict))
-    return PipelineResult(experiment.path, folder.final_dir, max(codes))
+    result = label_run(config)
+    say(*tell(result))
+    codes.append(exit_code(result, strict=request.strict))
+    return PipelineResult(result.folder.path, folder.final_dir, max(codes))
 
 
 def run_and_report(request: PipelineRequest) -> PipelineResult:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from isal import isal_zlib
 
@@ -38,6 +39,7 @@ _ZIP_FAULTS: tuple[type[Exception], ...] = (
     RuntimeError,
 )
 _ENCRYPTED = 0x1  # flag bit of a member, APPNOTE.TXT 4.4.4
+_LOCAL_SIGNATURE = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<26xHH")  # sizes of name and extra field before a member's data, APPNOTE.TXT 4.3.7
 _HOST = re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname())[:40]
 
@@ -223,6 +225,45 @@ def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return content
 
 
+@dataclass(frozen=True)
+class MemberPlace:
+    """Where the data of a zip member lies: offset and sizes in bytes, its checksum (CRC-32)."""
+
+    offset: int
+    packed_size: int
+    size: int
+    checksum: int
+    stored: bool
+
+
+def place_of_member(path: str, member: str) -> MemberPlace:
+    """Return where a stored or deflated member's data lies, by both of its headers; nothing is unpacked.
+
+    Raises:
+        ClipFailedError: no such member, an encrypted one, an unknown method, or headers that contradict the file.
+    """
+    try:
+        archive = open_zip(path)
+        info = archive.getinfo(member)
+        assert archive.fp is not None
+        header = os.pread(archive.fp.fileno(), _LOCAL_HEADER.size, info.header_offset)
+        offset = info.header_offset + _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack(header))
+        stored = info.compress_type == zipfile.ZIP_STORED
+        if info.flag_bits & _ENCRYPTED:
+            raise zipfile.BadZipFile("it is encrypted; write the archive without a password")
+        if not stored and info.compress_type != zipfile.ZIP_DEFLATED:
+            raise zipfile.BadZipFile(f"compression method {info.compress_type}, 0 (stored) or 8 (deflated) expected")
+        if not header.startswith(_LOCAL_SIGNATURE) or (stored and info.compress_size != info.file_size):
+            raise zipfile.BadZipFile("its headers contradict each other")
+        if offset + info.compress_size > stamp(path).size:
+            raise zipfile.BadZipFile("it would end behind the archive's end")
+        return MemberPlace(offset, info.compress_size, info.file_size, info.CRC, stored)
+    except _ZIP_FAULTS as error:
+        raise ClipFailedError(
+            "corrupt_zip", f"{path}: member {member} cannot be read ({error}). Download the archive again."
+        ) from error
+
+
 def write_atomic(path: str, content: str | bytes) -> None:
     """Write a file so that under its name there is either the old content or all of the new one."""
     data = content.encode() if isinstance(content, str) else content
@@ -249,6 +290,11 @@ def atomic_path(path: str) -> Iterator[str]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def open_append(path: str) -> IO[str]:
+    """Open a text file (UTF-8) to add lines to."""
+    return Path(path).open("a", encoding="utf-8", errors="backslashreplace")
 
 
 def remove(path: str) -> None:

@@ -49,7 +49,7 @@ def test_keys_without_effect_are_named_once(inputs, out, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["model_name=gpt9"], "unknown model_name 'gpt9'; known: rules, dummy"),
+        (["model_name=gpt9"], "unknown model_name 'gpt9'; known: rules, qwen"),
         (["model_name=rules"], "required and not set: data.data_dir, data.meta_action_dir"),
         (["modelname=rules"], "unknown configuration key 'modelname'"),
         (["timeout_sec=abc"], "timeout_sec='abc'"),

@@ -10,7 +10,7 @@ from builders.runs import only_run, records_in, rows_of, write_keyframes
 from builders.table import write_csv
 from coc_labeling import engine
 from coc_labeling.agents import AGENTS
-from coc_labeling.agents.dummy import DummyAgent
+from coc_labeling.agents.base import Agent
 from coc_labeling.results import ExperimentFolder
 from coc_labeling.run import label_run
 from coc_labeling.schema import CoCLabel, abstain
@@ -28,7 +28,7 @@ def run(inputs, out, tmp_path):
 
     def labelled(*moments: tuple[str, int], **settings):
         path = write_keyframes(tmp_path / "k.json", {"stop": list(moments)})
-        return label_run(inputs.config(out, data__segment_config_path=str(path), **settings))[1]
+        return label_run(inputs.config(out, data__segment_config_path=str(path), **settings)).tally
 
     return labelled
 
@@ -38,9 +38,11 @@ def counts(tally) -> dict[str, int]:
 
 
 def use(monkeypatch, label) -> None:
-    """Let ``model_name=dummy`` label by a function of the window."""
-    agent = type("OddAgent", (DummyAgent,), {"name": "OddAgent", "label": lambda self, window: label(window)})
-    monkeypatch.setitem(AGENTS, "dummy", agent)
+    """Let ``model_name=odd`` label by a function of the window."""
+    agent = type(
+        "OddAgent", (Agent,), {"model": "odd", "name": "OddAgent", "label": lambda self, window: label(window)}
+    )
+    monkeypatch.setitem(AGENTS, "odd", agent)
 
 
 def test_a_keyframe_outside_its_clip_is_rejected_and_no_error(run):
@@ -70,22 +72,22 @@ def test_when_everything_failed_nothing_could_be_done(run):
 
 def test_abstentions_count_as_rejected_and_are_kept(run, out, monkeypatch):
     use(monkeypatch, lambda window: abstain("no_decision", "driving backwards"))
-    tally = run(("clip_1", 50), model_name="dummy")
+    tally = run(("clip_1", 50), model_name="odd")
     assert counts(tally) == {"rejected: abstained_no_decision": 1}
     assert rows_of(only_run(out))[0]["status"] == "abstention"
 
 
 def test_an_abstention_is_not_asked_again(inputs, run, out, monkeypatch):
     use(monkeypatch, lambda window: abstain("no_decision", "driving backwards"))
-    run(("clip_1", 50), model_name="dummy")
+    run(("clip_1", 50), model_name="odd")
     use(monkeypatch, lambda window: pytest.fail("asked again"))
-    again = run(("clip_1", 50), model_name="dummy", resume_exp_dir=str(only_run(out)))
+    again = run(("clip_1", 50), model_name="odd", resume_exp_dir=str(only_run(out)))
     assert counts(again) == {"rejected: abstained_no_decision": 1}
 
 
 def test_an_agent_that_crashes_on_a_window_costs_only_that(run, monkeypatch):
     use(monkeypatch, lambda window: 1 / 0 if window.keyframe.frame == 60 else CoCLabel(effect_on_ego_behavior="ok go"))
-    tally = run(("clip_1", 50), ("clip_1", 60), ("clip_2", 50), model_name="dummy")
+    tally = run(("clip_1", 50), ("clip_1", 60), ("clip_2", 50), model_name="odd")
     assert counts(tally) == {"done: labelled": 2, "failed: crashed": 1}
     assert (
         tally.by_reason["failed"]["crashed"]["clip_1/cot_6000000.yaml"]
@@ -103,7 +105,7 @@ def test_whatever_an_agent_raises_the_others_are_labelled(run, monkeypatch, erro
         return CoCLabel(effect_on_ego_behavior="ok go")
 
     use(monkeypatch, label)
-    assert counts(run(("clip_1", 50), ("clip_1", 60), model_name="dummy")) == {
+    assert counts(run(("clip_1", 50), ("clip_1", 60), model_name="odd")) == {
         "done: labelled": 1,
         "failed: crashed": 1,
     }
@@ -114,16 +116,16 @@ def test_an_agent_whose_text_cannot_be_written_costs_only_that_window(run, monke
         monkeypatch,
         lambda window: CoCLabel(effect_on_ego_behavior=f"{'ok' if window.keyframe.frame == 50 else chr(0xD83D)} go"),
     )
-    tally = run(("clip_1", 50), ("clip_1", 60), model_name="dummy")
+    tally = run(("clip_1", 50), ("clip_1", 60), model_name="odd")
     assert tally.count("done") == 1
     assert tally.count("failed") == 1
 
 
 def test_a_failed_window_is_tried_again_on_resume(run, out, monkeypatch):
     use(monkeypatch, lambda window: 1 / 0)
-    run(("clip_1", 50), model_name="dummy")
+    run(("clip_1", 50), model_name="odd")
     use(monkeypatch, lambda window: CoCLabel(effect_on_ego_behavior="ok go"))
-    assert counts(run(("clip_1", 50), model_name="dummy", resume_exp_dir=str(only_run(out)))) == {"done: labelled": 1}
+    assert counts(run(("clip_1", 50), model_name="odd", resume_exp_dir=str(only_run(out)))) == {"done: labelled": 1}
 
 
 def test_a_full_disk_stops_the_run_and_counts_the_rest(run, out, monkeypatch):

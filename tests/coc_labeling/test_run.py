@@ -20,7 +20,7 @@ def out(tmp_path):
 @pytest.fixture(scope="module")
 def undisturbed(inputs: Inputs, tmp_path_factory):
     """One run that nothing happens to; tests only read it."""
-    folder, _ = label_run(inputs.config(tmp_path_factory.mktemp("undisturbed")))
+    folder = label_run(inputs.config(tmp_path_factory.mktemp("undisturbed"))).folder
     return Path(folder.path)
 
 
@@ -68,9 +68,10 @@ def test_one_and_two_workers_write_the_same(inputs, undisturbed, out, monkeypatc
 
 
 def test_a_finished_run_is_not_written_again(inputs, out):
-    folder, first = label_run(inputs.config(out))
+    result = label_run(inputs.config(out))
+    folder, first = result.folder, result.tally
     before, table = times_of(only_run(out)), table_of(only_run(out))
-    _, second = label_run(inputs.config(out, resume_exp_dir=folder.path))
+    second = label_run(inputs.config(out, resume_exp_dir=folder.path)).tally
     assert times_of(only_run(out)) == before
     assert table_of(only_run(out)).equals(table)
     assert second.count("done") == first.count("done") == len(second.by_reason["done"]["already_done"])
@@ -78,14 +79,14 @@ def test_a_finished_run_is_not_written_again(inputs, out):
 
 
 def test_missing_and_spoilt_records_are_done_again(inputs, undisturbed, out):
-    folder, _ = label_run(inputs.config(out))
+    folder = label_run(inputs.config(out)).folder
     run = only_run(out)
     paths = sorted(run.rglob("cot_*.yaml"))
     paths[0].unlink()
     paths[1].write_text(paths[1].read_text()[:100])
     paths[2].write_text(paths[2].read_text().replace("RulesAgent", "[not yaml"))
     kept = times_of(run)[str(paths[3])]
-    _, tally = label_run(inputs.config(out, resume_exp_dir=folder.path))
+    tally = label_run(inputs.config(out, resume_exp_dir=folder.path)).tally
     assert tally.fresh + sum(len(i) for r, i in tally.by_reason["rejected"].items()) == 3
     assert records_in(run) == records_in(undisturbed)
     assert rows_of(run) == rows_of(undisturbed)
@@ -93,7 +94,7 @@ def test_missing_and_spoilt_records_are_done_again(inputs, undisturbed, out):
 
 
 def test_valid_records_that_no_table_has_are_adopted(inputs, undisturbed, out):
-    folder, _ = label_run(inputs.config(out))
+    folder = label_run(inputs.config(out)).folder
     run = only_run(out)
     before = times_of(run)
     (run / "labels.parquet").unlink()
@@ -103,7 +104,7 @@ def test_valid_records_that_no_table_has_are_adopted(inputs, undisturbed, out):
 
 
 def test_an_edited_record_keeps_its_edit_and_its_row_follows(inputs, out):
-    folder, _ = label_run(inputs.config(out))
+    folder = label_run(inputs.config(out)).folder
     path = next(p for p in sorted(only_run(out).rglob("cot_*.yaml")) if "; no cause was observed." in p.read_text())
     path.write_text(path.read_text().replace("; no cause was observed.", ", edited."))
     label_run(inputs.config(out, resume_exp_dir=folder.path))
@@ -116,7 +117,7 @@ def test_an_edited_record_keeps_its_edit_and_its_row_follows(inputs, out):
 
 def test_records_of_an_earlier_selection_stay_in_the_table(inputs, out, tmp_path):
     few = write_keyframes(tmp_path / "few.json", {"stop": [("clip_1", 40)]})
-    folder, _ = label_run(inputs.config(out, data__segment_config_path=str(few)))
+    folder = label_run(inputs.config(out, data__segment_config_path=str(few))).folder
     label_run(inputs.config(out, resume_exp_dir=folder.path))
     rows = rows_of(only_run(out))
     assert ("clip_1", 4_000_000) in {(row["clip_id"], row["event_start_timestamp"]) for row in rows}
@@ -124,13 +125,13 @@ def test_records_of_an_earlier_selection_stay_in_the_table(inputs, out, tmp_path
 
 
 def test_another_run_in_the_folder_is_refused_and_harms_nothing(inputs, out):
-    folder, _ = label_run(inputs.config(out))
+    folder = label_run(inputs.config(out)).folder
     with folder.opened(), pytest.raises(DatasetError, match="another run is writing here"):
         label_run(inputs.config(out, resume_exp_dir=folder.path))
 
 
 def test_shards_share_the_windows_out_and_together_have_all(inputs, undisturbed, out):
-    folder, _ = label_run(inputs.config(out, shard="0/2"))
+    folder = label_run(inputs.config(out, shard="0/2")).folder
     first = records_in(only_run(out))
     label_run(inputs.config(out, shard="1/2", resume_exp_dir=folder.path))
     assert all(name.split("/")[0] in Shard(0, 2) for name in first)
@@ -143,8 +144,8 @@ def test_the_folder_is_named_after_time_and_experiment(inputs, out):
 
 
 def test_the_folder_to_resume_may_be_named_below_the_output_root(inputs, out):
-    folder, _ = label_run(inputs.config(out))
-    again, _ = label_run(inputs.config(out, resume_exp_dir=files.base_name(folder.path)))
+    folder = label_run(inputs.config(out)).folder
+    again = label_run(inputs.config(out, resume_exp_dir=files.base_name(folder.path))).folder
     assert again.path == folder.path
 
 
@@ -162,7 +163,7 @@ def test_no_temporary_file_and_no_journal_is_left_behind(inputs, out):
 
 
 def test_what_a_killed_run_left_half_written_is_removed(inputs, out):
-    folder, _ = label_run(inputs.config(out))
+    folder = label_run(inputs.config(out)).folder
     record = next(only_run(out).rglob("cot_*.yaml"))
     half = record.with_name(f".{record.name}.{files._HOST}-999999999.tmp")
     record.rename(half)
@@ -172,20 +173,20 @@ def test_what_a_killed_run_left_half_written_is_removed(inputs, out):
 
 
 def test_a_damaged_memory_of_the_configuration_is_named(inputs, out):
-    folder, _ = label_run(inputs.config(out))
+    folder = label_run(inputs.config(out)).folder
     files.write_atomic(f"{folder.path}/run_config.json", "{torn")
     with pytest.raises(CocLabelingError, match=r"run_config\.json"):
         label_run(inputs.config(out, resume_exp_dir=folder.path))
 
 
 def test_another_model_is_not_mixed_into_a_resumed_folder(inputs, out):
-    folder, _ = label_run(inputs.config(out))
+    folder = label_run(inputs.config(out)).folder
     with pytest.raises(CocLabelingError, match="model_name was 'rules' and is 'dummy'"):
         label_run(inputs.config(out, resume_exp_dir=folder.path, model_name="dummy"))
 
 
 def test_another_model_is_not_mixed_into_a_resumed_folder_by_another_shard(inputs, out):
-    folder, _ = label_run(inputs.config(out, shard="0/2"))
+    folder = label_run(inputs.config(out, shard="0/2")).folder
     with pytest.raises(CocLabelingError, match="model_name was 'rules' and is 'dummy'"):
         label_run(inputs.config(out, resume_exp_dir=folder.path, model_name="dummy", shard="1/2"))
 

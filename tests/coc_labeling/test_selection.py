@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ def from_json(tmp_path):
     def selected(moments: dict, **rules) -> list[Keyframe]:
         path = write_keyframes(tmp_path / "keyframes.json", moments)
         settings = {f"data_loader__keyframe__{key}": value for key, value in rules.items()}
-        return select(config(data__segment_config_path=str(path), **settings))
+        return select(config(data__segment_config_path=str(path), **settings)).keyframes
 
     return selected
 
@@ -28,13 +29,24 @@ def from_parquet(*paths, **rules) -> list[Keyframe]:
             data__segment_list_parquet_file=[str(path) for path in paths],
             **settings,
         )
-    )
+    ).keyframes
 
 
 def moments(keyframes: list[Keyframe]) -> list[tuple[str, int]]:
     return [(keyframe.clip_id, keyframe.frame) for keyframe in keyframes]
 
 
+def notices_of(tmp_path, moments: dict, **settings) -> list[str]:
+    path = write_keyframes(tmp_path / "keyframes.json", moments)
+    return select(config(data__segment_config_path=str(path), **settings)).notices
+
+
+def write_ids(path: Path, *clip_ids: str) -> str:
+    path.write_text("".join(f"{clip_id}\n" for clip_id in clip_ids))
+    return str(path)
+
+
+WM = "data_loader__keyframe__filter_clip_missing_wm"
 TWO_CLIPS = {"stop": [("b", 50), ("a", 30)], "go_straight": [("a", 30), ("a", 33), ("b", 120)]}
 
 
@@ -50,14 +62,16 @@ def test_a_moment_counts_once_with_all_its_actions(from_json):
 def test_entries_of_older_tools_are_read(tmp_path):
     path = tmp_path / "old.json"
     path.write_text(json.dumps({"stop": [{"filename": "a", "start": 30, "end": 60, "action": "stop"}]}))
-    assert select(config(data__segment_config_path=str(path))) == [Keyframe("a", 3_000_000, ("stop",))]
+    assert select(config(data__segment_config_path=str(path))).keyframes == [Keyframe("a", 3_000_000, ("stop",))]
 
 
 def test_old_and_new_entries_of_one_moment_are_one(tmp_path):
     path = tmp_path / "mixed.json"
     old, new = {"filename": "a", "start": 30}, {"clip_id": "a", "event_start_frame": 30}
     path.write_text(json.dumps({"stop": [old], "go_straight": [new]}))
-    assert select(config(data__segment_config_path=str(path))) == [Keyframe("a", 3_000_000, ("stop", "go_straight"))]
+    assert select(config(data__segment_config_path=str(path))).keyframes == [
+        Keyframe("a", 3_000_000, ("stop", "go_straight"))
+    ]
 
 
 def test_only_keyframes_of_the_filtered_actions_are_taken(from_json):
@@ -105,23 +119,17 @@ def test_near_keyframes_of_one_clip_can_be_deduplicated(from_json):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [
-        ("job_split_id", "3"),
-        ("data__segment_config_dir", "/groups"),
-        ("data__data_dir_root", "/groups"),
-        ("data_loader__keyframe__sft_timestamp_alignment_file", "/file"),
-        ("data_loader__keyframe__filter_clip_missing_wm", True),
-    ],
+    [("job_split_id", "a-b"), ("data__segment_config_dir", "/groups"), ("data__data_dir_root", "/groups")],
 )
-def test_keys_that_would_choose_other_clips_are_refused_by_name(key, value):
-    with pytest.raises(CocLabelingError, match=f"{key.replace('__', '.')}: not supported yet"):
+def test_a_configuration_of_several_groups_is_refused(key, value):
+    with pytest.raises(CocLabelingError, match=r"one configuration of several groups.*split_jobs"):
         select(config(**{key: value}))
 
 
-@pytest.mark.parametrize("key", ["data__wm_file_check", "data__video_dir_root", "server_ip"])
-def test_keys_that_choose_nothing_here_are_taken(key, tmp_path):
+@pytest.mark.parametrize(("key", "value"), [("job_split_id", "a"), ("server_ip", "something")])
+def test_keys_that_choose_nothing_here_are_taken(key, value, tmp_path):
     path = write_keyframes(tmp_path / "keyframes.json", TWO_CLIPS)
-    assert len(select(config(data__segment_config_path=str(path), **{key: "something"}))) == 4
+    assert len(select(config(data__segment_config_path=str(path), **{key: value})).keyframes) == 4
 
 
 def test_a_keyframe_file_that_is_not_there_is_named():
@@ -234,3 +242,103 @@ def test_an_empty_list_selects_nothing(tmp_path, from_json):
     )
     assert from_parquet(tmp_path / "s.parquet") == []
     assert from_json({"stop": []}) == []
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.uint32(), pa.uint64(), pa.int16(), pa.float64(), pa.string()])
+def test_times_may_be_any_whole_numbers(tmp_path, kind):
+    path = write_segments(tmp_path / "s.parquet", ["a", "b"], pa.array([100, 20_000], pa.int64()).cast(kind))
+    assert from_parquet(path) == [Keyframe("a", 100), Keyframe("b", 20_000)]
+    assert all(type(keyframe.t_us) is int for keyframe in from_parquet(path))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([0, 2**64 - 1], pa.uint64()),
+        pa.array([0, 1.5]),
+        pa.array([0, float("nan")]),
+        pa.array([0, float("inf")]),
+        pa.array(["0", "soon"]),
+        pa.array(["0", None]),
+    ],
+)
+def test_times_of_other_types_name_the_first_row_that_is_no_time(tmp_path, times):
+    path = write_segments(tmp_path / "s.parquet", ["a", "b"], times)
+    with pytest.raises(CocLabelingError, match="row 1: "):
+        from_parquet(path)
+
+
+def test_times_that_are_no_numbers_at_all_are_refused(tmp_path):
+    path = write_segments(tmp_path / "s.parquet", ["a"], pa.array([5], pa.duration("us")))
+    with pytest.raises(CocLabelingError, match="row 0: "):
+        from_parquet(path)
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()])
+def test_clip_ids_may_be_any_texts(tmp_path, kind):
+    path = write_segments(tmp_path / "s.parquet", pa.array(["b", "a", "b"]).cast(kind), [0, 0, 100_000])
+    assert moments(from_parquet(path)) == [("a", 0), ("b", 0), ("b", 1)]
+
+
+def test_files_with_columns_of_different_types_are_joined(tmp_path):
+    one = write_segments(tmp_path / "1.parquet", pa.array(["a"]).dictionary_encode(), pa.array([0], pa.uint64()))
+    two = write_segments(tmp_path / "2.parquet", pa.array(["b"], pa.large_string()), pa.array([0], pa.int32()))
+    assert moments(from_parquet(one, two)) == [("a", 0), ("b", 0)]
+
+
+def test_clip_ids_that_are_numbers_are_refused(tmp_path):
+    with pytest.raises(CocLabelingError, match="row 0: expected a legal clip id"):
+        from_parquet(write_segments(tmp_path / "s.parquet", [7], [0]))
+
+
+def test_clips_without_obstacle_files_can_be_left_out(tmp_path):
+    listed = write_ids(tmp_path / "wm.txt", "b", "x")
+    path = write_keyframes(tmp_path / "keyframes.json", TWO_CLIPS)
+    kept = select(config(data__segment_config_path=str(path), data__wm_file_check=listed, **{WM: True}))
+    assert moments(kept.keyframes) == [("b", 50), ("b", 120)]
+    assert kept.notices == [f"{listed}: 2 keyframes left out, their clips are not in the list (1): a"]
+
+
+def test_a_list_of_obstacle_files_without_the_filter_has_no_effect_and_this_is_said(tmp_path):
+    said = notices_of(tmp_path, TWO_CLIPS, data__wm_file_check="/anything")
+    assert said == ["data.wm_file_check: no effect without data_loader.keyframe.filter_clip_missing_wm=true"]
+
+
+def test_the_filter_without_its_list_is_an_error(from_json):
+    with pytest.raises(CocLabelingError, match=r"data\.wm_file_check: required by .*filter_clip_missing_wm"):
+        from_json(TWO_CLIPS, filter_clip_missing_wm=True)
+
+
+def test_a_list_of_obstacle_files_that_is_missing_or_empty_is_named(tmp_path):
+    with pytest.raises(CocLabelingError, match=r"data\.wm_file_check: .*gone\.txt: expected a text file"):
+        notices_of(tmp_path, TWO_CLIPS, data__wm_file_check=str(tmp_path / "gone.txt"), **{WM: True})
+    with pytest.raises(CocLabelingError, match=r"data\.wm_file_check: .*wm\.txt: no clip id in it"):
+        notices_of(tmp_path, TWO_CLIPS, data__wm_file_check=write_ids(tmp_path / "wm.txt"), **{WM: True})
+
+
+def test_a_list_that_leaves_nothing_is_an_error_that_says_why(tmp_path):
+    listed = write_ids(tmp_path / "wm.txt", "x")
+    with pytest.raises(
+        CocLabelingError, match=r"none of the 4 .*filter_clip_missing_wm=true.*not in the list .2.: a, b"
+    ):
+        notices_of(tmp_path, TWO_CLIPS, data__wm_file_check=listed, **{WM: True})
+
+
+def test_filter_entries_that_name_nothing_are_said(tmp_path):
+    rules = {
+        "data_loader__keyframe__segment_filter_include": ["a", "b_51", "c"],
+        "data_loader__keyframe__segment_filter_exclude": ["a_33", "q1", "q2", "q3", "q4"],
+    }
+    assert notices_of(tmp_path, TWO_CLIPS, **rules) == [
+        "data_loader.keyframe.segment_filter_include: no keyframe is called b_51, c",
+        "data_loader.keyframe.segment_filter_exclude: no keyframe is called q1, q2, q3 and 1 more",
+    ]
+
+
+def test_mistyped_filter_entries_that_leave_nothing_are_an_error(from_json):
+    with pytest.raises(CocLabelingError, match=r"nothing to label .*no keyframe is called aa"):
+        from_json(TWO_CLIPS, segment_filter_include=["aa"])
+
+
+def test_an_ordinary_selection_has_nothing_to_say(tmp_path):
+    assert notices_of(tmp_path, TWO_CLIPS, data_loader__keyframe__segment_filter_exclude=["a"]) == []

@@ -72,7 +72,7 @@ def test_another_model_is_another_experiment(inputs, again):
     assert run(inputs, again, "--model_name", "dummy").code == 0
     by_rules, by_dummy = sorted((again / "experiments").iterdir(), key=lambda path: "dummy" in path.name)
     assert {row["agent"] for row in rows_of(by_rules)} == {"RulesAgent"}
-    assert {row["agent"] for row in rows_of(by_dummy)} == {"DummyAgent"}
+    assert {row["agent"] for row in rows_of(by_dummy)} == {"VLMCoCAgent"}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,36 @@ class VlmAgentConfig(_Section):
     top_p: float = Field(gt=0, le=1)
     repetition_penalty: float = Field(gt=0)
     use_metaaction_check_pipeline: bool
+    structured_output: bool
+    seed: int
+    max_tokens: int = Field(ge=16)
+
+
+class OpenAICompatibleConfig(_Section):
+    """The server behind ``model_name=openai_compatible``."""
+
+    base_url: str | None
+    model: str | None
+    api_key_env: str | None
+    response_format: Literal["json_schema", "json_object", "text"]
+    token_parameter: Literal["max_tokens", "max_completion_tokens"] | None
+    omit_parameters: list[str]
+    extra_body: dict[str, Any] | None
+
+
+class PriceConfig(_Section):
+    """USD per million tokens."""
+
+    prompt: float | None = Field(ge=0)
+    response: float | None = Field(ge=0)
+    cached_prompt: float | None = Field(ge=0)
+
+
+class EgressConfig(_Section):
+    """What may leave the machine, and for where."""
+
+    allow_hosts: list[str]
+    redactor: str | None
 
 
 class DataConfig(_Section):
@@ -62,6 +92,9 @@ class VideoConfig(_WindowConfig):
     use_fpv: bool
     use_bev: bool
     cameras: list[str] = Field(min_length=1)
+    jpeg_quality: int = Field(ge=1, le=95)
+    max_side: int | None = Field(ge=16)
+    max_pixels: int | None = Field(ge=256)
     save_segment_videos: bool
     segment_video_output_dir: str | None
     segment_video_skip_existing: bool
@@ -123,6 +156,18 @@ class RunConfig(_Section):
     shard: str | None
     strict: bool
     output_root: str
+    dry_run: bool
+    max_in_flight: int | None = Field(ge=1)
+    max_retries: int = Field(ge=0)
+    max_total_tokens: int | None = Field(ge=1)
+    max_cost_usd: float | None = Field(gt=0)
+    prepare_memory_mb: int = Field(ge=1)
+    response_cache: bool
+    response_cache_dir: str | None
+    log_json: bool
+    openai_compatible: OpenAICompatibleConfig
+    price: PriceConfig
+    egress: EgressConfig
     server_ip: str | list[str] | None
     job_split_id: str | None
     vlm_agent: VlmAgentConfig

@@ -17,6 +17,7 @@ from driving_clips.obstacles import ObstacleTracks
 CLIP_US = LAST_TICK * TICK_US
 CLIP_SEC = CLIP_US // 1_000_000
 _LEGAL_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_CUT_ID = re.compile(r".+-[0-9]{1,9}")
 
 
 def is_legal_id(name: str) -> bool:
@@ -75,12 +76,19 @@ class VideoLocation:
         path: the mp4 file, or the zip archive that holds it.
         member: the mp4's name within the archive, else empty.
         timestamps: path or member name of the frame timestamps, or None where there are none.
+        clock_zero_us: what the timestamps' clock reads at the start of the recording.
+        start_us: where in the recording the clip starts; a clip with a video of its own starts at 0.
     """
 
     camera: str
     path: str
     member: str = ""
     timestamps: str | None = None
+    clock_zero_us: int = 0
+    start_us: int = 0
+
+    def __str__(self) -> str:
+        return str(Source("", self.path, self.member))
 
 
 def find_sidecar(video: str, is_there: Callable[[str], bool]) -> str | None:
@@ -88,6 +96,35 @@ def find_sidecar(video: str, is_there: Callable[[str], bool]) -> str | None:
     stem = video.removesuffix(".mp4")
     names = (f"{base}.timestamps{ending}" for base in (stem, video) for ending in (".parquet", ""))
     return next((name for name in names if is_there(name)), None)
+
+
+def index_archives(paths: Iterable[str], camera: str) -> tuple[dict[str, VideoLocation], list[ClipError]]:
+    """Find one camera's videos ``<clip_id>.<camera>.mp4`` in zip archives, whatever the archives are called.
+
+    Returns:
+        The videos by clip id, the first of several with one id; and the problem of each archive that cannot be opened.
+    """
+    suffix = f".{camera}.mp4"
+    videos: dict[str, VideoLocation] = {}
+    problems: list[ClipError] = []
+    for path in paths:
+        try:
+            members = files.open_zip(path).NameToInfo
+        except ClipError as error:
+            problems.append(error)
+            continue
+        for member in members:
+            if member.endswith(suffix):
+                clip_id = member.rsplit("/", 1)[-1].removesuffix(suffix)
+                sidecar = find_sidecar(member, members.__contains__)
+                videos.setdefault(clip_id, VideoLocation(camera, path, member, sidecar))
+    return videos, problems
+
+
+def raise_again(problems: Iterable[ClipError]) -> None:
+    """Raise the first of the archives' problems, for a clip that may be in one of them."""
+    for problem in problems:
+        raise ClipFailedError(problem.reason, str(problem)) from problem
 
 
 class Dataset(ABC):
@@ -199,6 +236,11 @@ def cut(recording_id: str, samples: EgoSamples) -> list[tuple[str, EgoSamples | 
 def clip_name(recording_id: str, start_us: int) -> str:
     """Return the id of the clip that is cut from a recording at ``start_us``."""
     return f"{recording_id}-{start_us // 1_000_000}"
+
+
+def is_cut(clip_id: str) -> bool:
+    """Say whether an id has the form of a clip that is cut from a recording."""
+    return _CUT_ID.fullmatch(clip_id) is not None
 
 
 def recording_of(clip_id: str) -> str:

@@ -1,12 +1,22 @@
 """comma2k19: minutes of highway with global poses, CAN speed and radar (Schafer et al., arXiv 1812.05752; MIT)."""
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driving_clips import files
-from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect
+from driving_clips.datasets.base import (
+    Dataset,
+    Discovery,
+    Source,
+    VideoLocation,
+    collect,
+    is_cut,
+    recording_of,
+    start_of,
+)
 from driving_clips.datasets.columns import wrong_schema
 from driving_clips.ego_motion import EgoSamples
 from driving_clips.errors import ClipFailedError, ClipRejectedError, DatasetError
@@ -14,6 +24,8 @@ from driving_clips.geometry import Floats, enu_axes, quat_of_matrix, yaw_of
 from driving_clips.obstacles import ObstacleTracks
 
 _POSITIONS = "global_pose/frame_positions"
+_FRAME_TIMES = "global_pose/frame_times"
+_CAMERAS = ("video", "camera_front_wide_120fov")
 
 # The radar sits in the front bumper, 1.52 m ahead of the camera that the poses belong to (openpilot's radard).
 RADAR_AHEAD_OF_CAMERA_M = 1.52
@@ -37,12 +49,7 @@ class Comma2k19Dataset(Dataset):
     def discover(self) -> Discovery:
         """List the segments below the folder, each a group of its own."""
         discovery = Discovery()
-        found = []
-        for path in files.walk_files(self.data_dir, ("frame_positions",)):
-            folder = path.removesuffix(f"/{_POSITIONS}")
-            name = "_".join(files.relative(folder, self.data_dir).split("/")[-2:]).replace("|", "_")
-            found.append((name, Source(name, folder)))
-        collect(discovery, found)
+        collect(discovery, [(name, Source(name, folder)) for name, folder in _segment_folders(self.data_dir)])
         if not discovery.groups and not discovery.problems:
             raise DatasetError(f"{self.data_dir}: no comma2k19 segments. Expected <route>/<number>/{_POSITIONS}.")
         return discovery
@@ -60,7 +67,7 @@ class Comma2k19Dataset(Dataset):
         """Read poses and CAN speed; the clock's zero is the first frame."""
         if source.repeats:
             self.read_source(source)  # raises where they differ
-        t = _array(source, "global_pose/frame_times")
+        t = _array(source, _FRAME_TIMES)
         position = _array(source, _POSITIONS, 3)
         wxyz = _array(source, "global_pose/frame_orientations", 4)
         speed_t = _array(source, "processed_log/CAN/speed/t")
@@ -93,13 +100,44 @@ class Comma2k19Dataset(Dataset):
         rows = _array(source, "processed_log/CAN/radar/value", 7)
         if len(t) != len(rows):
             raise wrong_schema(source, "as many radar rows as their times", f"{len(rows)} rows, {len(t)} times")
-        frame_times = _array(source, "global_pose/frame_times")
+        frame_times = _array(source, _FRAME_TIMES)
         zero = float(frame_times[np.isfinite(frame_times)][0])
         return radar_tracks(_micros(t, zero), rows, ego)
 
     def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
-        """comma2k19's video is one HEVC stream a segment, without a file per clip."""
-        return None
+        """Locate the segment's ``video.hevc``, a raw stream whose times are those of its poses.
+
+        It is the one front camera there is, so that it answers to ``video`` and to the default camera's name.
+        """
+        folders = _segments(self.data_dir)
+        name = clip_id if clip_id in folders or not is_cut(clip_id) else recording_of(clip_id)
+        path = files.join(folders[name], "video.hevc") if name in folders and camera in _CAMERAS else ""
+        if not path or not files.exists(path):
+            return None
+        times = _array(Source(name, folders[name]), _FRAME_TIMES)
+        finite = times[np.isfinite(times)]
+        return VideoLocation(
+            camera,
+            path,
+            timestamps=files.join(folders[name], _FRAME_TIMES),
+            clock_zero_us=round(float(finite[0]) * 1e6) if len(finite) else 0,
+            start_us=start_of(clip_id) if name != clip_id else 0,
+        )
+
+
+def _segment_folders(data_dir: str) -> list[tuple[str, str]]:
+    """Return the id and the folder of each segment."""
+    found = []
+    for path in files.walk_files(data_dir, ("frame_positions",)):
+        folder = path.removesuffix(f"/{_POSITIONS}")
+        found.append(("_".join(files.relative(folder, data_dir).split("/")[-2:]).replace("|", "_"), folder))
+    return found
+
+
+@lru_cache(maxsize=4)
+def _segments(data_dir: str) -> dict[str, str]:
+    """Return the segments' folders by id, listed once in a process."""
+    return dict(reversed(_segment_folders(data_dir)))
 
 
 def radar_tracks(t_us: NDArray[np.int64], rows: Floats, ego: EgoSamples) -> ObstacleTracks:

@@ -1,15 +1,24 @@
 """The Physical AI AV dataset: chunk zips with a member per clip, or the same members unpacked."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 
 from driving_clips import files
 from driving_clips.datasets import columns
-from driving_clips.datasets.base import Dataset, Discovery, Source, VideoLocation, collect, find_sidecar
+from driving_clips.datasets.base import (
+    Dataset,
+    Discovery,
+    Source,
+    VideoLocation,
+    collect,
+    find_sidecar,
+    index_archives,
+    raise_again,
+)
 from driving_clips.datasets.loose import bucket
 from driving_clips.ego_motion import EgoSamples
-from driving_clips.errors import ClipError, ClipFailedError, DatasetError
+from driving_clips.errors import ClipError, DatasetError
 from driving_clips.obstacles import ObstacleTracks, from_rig_frame
 
 EGO_FEATURES = ("egomotion", "egomotion.offline")  # in order of preference
@@ -88,7 +97,7 @@ class PaiDataset(Dataset):
             self._videos[camera] = self._index_videos(camera)
         videos, problems = self._videos[camera]
         if clip_id not in videos:
-            _raise_again(problems)
+            raise_again(problems)
         return videos.get(clip_id)
 
     def _obstacle_place(self, source: Source) -> Source | None:
@@ -101,7 +110,7 @@ class PaiDataset(Dataset):
                 return Source(source.recording_id, path, member)
         places, problems = self._obstacles
         if source.recording_id not in places:
-            _raise_again(problem for name, problem in problems.items() if not _CHUNK.search(name))
+            raise_again(problem for name, problem in problems.items() if not _CHUNK.search(name))
         return places.get(source.recording_id)
 
     @cached_property
@@ -139,30 +148,15 @@ class PaiDataset(Dataset):
     def _index_videos(self, camera: str) -> tuple[dict[str, VideoLocation], list[ClipError]]:
         suffix = f".{camera}.mp4"
         unpacked: dict[str, VideoLocation] = {}
-        zipped: dict[str, VideoLocation] = {}
-        problems: list[ClipError] = []
+        archives: list[str] = []
         for path in files.walk_files(files.join(self.data_dir, "camera", camera), (".zip", suffix)):
             if path.endswith(suffix):
                 clip_id = files.base_name(path).removesuffix(suffix)
                 unpacked[clip_id] = VideoLocation(camera, path, "", find_sidecar(path, files.exists))
-                continue
-            try:
-                members = set(files.open_zip(path).namelist())
-            except ClipError as error:
-                problems.append(error)
-                continue
-            for member in members:
-                if member.endswith(suffix):
-                    clip_id = member.rsplit("/", 1)[-1].removesuffix(suffix)
-                    sidecar = find_sidecar(member, members.__contains__)
-                    zipped[clip_id] = VideoLocation(camera, path, member, sidecar)
+            else:
+                archives.append(path)
+        zipped, problems = index_archives(archives, camera)
         return zipped | unpacked, problems
-
-
-def _raise_again(problems: Iterable[ClipError]) -> None:
-    """Raise the first of the archives' problems, for a clip that may be in one of them."""
-    for problem in problems:
-        raise ClipFailedError(problem.reason, str(problem)) from problem
 
 
 def read_boxes(content: bytes, origin: object, ego: EgoSamples, *, offset_us: int = 0) -> ObstacleTracks:

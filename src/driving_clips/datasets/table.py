@@ -1,11 +1,25 @@
 """Own recordings: a CSV or parquet of poses each, with optional obstacles and video beside it."""
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 
 from driving_clips import files
 from driving_clips.datasets import columns
-from driving_clips.datasets.base import CLIP_US, Dataset, Discovery, Source, VideoLocation, collect, find_sidecar
+from driving_clips.datasets.base import (
+    CLIP_US,
+    Dataset,
+    Discovery,
+    Source,
+    VideoLocation,
+    collect,
+    find_sidecar,
+    is_cut,
+    recording_of,
+    start_of,
+)
 from driving_clips.datasets.loose import bucket
 from driving_clips.datasets.pai import read_boxes
 from driving_clips.ego_motion import EgoSamples
@@ -33,13 +47,7 @@ class TableDataset(Dataset):
     def discover(self) -> Discovery:
         """List the recordings below the folder."""
         discovery = Discovery()
-        found = []
-        for path in files.walk_files(self.data_dir, _POSES):
-            if path.endswith(_NOT_POSES):
-                continue
-            name = files.base_name(path).rsplit(".", 1)[0]
-            found.append((bucket(name), Source(name, path)))
-        collect(discovery, found)
+        collect(discovery, [(bucket(source.recording_id), source) for source in _pose_files(self.data_dir)])
         if not discovery.groups and not discovery.problems:
             raise DatasetError(
                 f"{self.data_dir}: no recordings found. Expected <id>.csv or <id>.parquet files with the columns "
@@ -61,11 +69,31 @@ class TableDataset(Dataset):
         return read_boxes(files.read_bytes(path), path, ego, offset_us=zero)
 
     def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
-        """Locate ``<clip_id>.<camera>.mp4`` in the folder."""
-        path = files.join(self.data_dir, f"{clip_id}.{camera}.mp4")
-        if not files.exists(path):
-            return None
-        return VideoLocation(camera, path, "", find_sidecar(path, files.exists))
+        """Locate ``<clip_id>.<camera>.mp4`` beside its recording, or that of the recording the clip was cut from.
+
+        A recording's own video is on the recording's clock; a video of one clip of it is on the clip's.
+        """
+        recordings = _recordings(self.data_dir)
+        if clip_id in recordings:
+            return self._recording_s_video(recordings[clip_id], camera, 0)
+        own = self._video(self.data_dir, clip_id, camera)
+        if own or not is_cut(clip_id) or recording_of(clip_id) not in recordings:
+            return own
+        source = recordings[recording_of(clip_id)]
+        own = self._video(files.parent(source.path), clip_id, camera)
+        return own or self._recording_s_video(source, camera, start_of(clip_id))
+
+    def _recording_s_video(self, source: Source, camera: str, start_us: int) -> VideoLocation | None:
+        for folder in (files.parent(source.path), self.data_dir):
+            found = self._video(folder, source.recording_id, camera)
+            if found:
+                zero = _zero_of_file(source.path, files.stamp(source.path))
+                return replace(found, clock_zero_us=zero, start_us=start_us)
+        return None
+
+    def _video(self, folder: str, name: str, camera: str) -> VideoLocation | None:
+        path = files.join(folder, f"{name}.{camera}.mp4")
+        return VideoLocation(camera, path, "", find_sidecar(path, files.exists)) if files.exists(path) else None
 
     def _read_own_clock(self, source: Source) -> EgoSamples:
         table = self._read_table(source)
@@ -105,3 +133,21 @@ def _clock_zero(t_us: np.ndarray) -> int:
     """Return the reading of the recording's clock that becomes zero."""
     start = int(t_us.min()) if len(t_us) else 0
     return 0 if abs(start) <= CLIP_US else start
+
+
+def _pose_files(folder: str) -> list[Source]:
+    paths = [path for path in files.walk_files(folder, _POSES) if not path.endswith(_NOT_POSES)]
+    return [Source(files.base_name(path).rsplit(".", 1)[0], path) for path in paths]
+
+
+@lru_cache(maxsize=4)
+def _recordings(folder: str) -> dict[str, Source]:
+    """Return the recordings by id, listed once in a process."""
+    return {source.recording_id: source for source in reversed(_pose_files(folder))}
+
+
+@lru_cache(maxsize=64)
+def _zero_of_file(path: str, _stamp: files.FileStamp) -> int:
+    """Return ``_clock_zero`` of a recording's file, read once for all the clips that are cut from it."""
+    folder = TableDataset(files.parent(path))
+    return _clock_zero(folder._read_own_clock(Source("", path)).t_us)

@@ -20,7 +20,6 @@ from builders.scenes import (
     random_drive,
     standing_at,
 )
-from coc_labeling.agents import AGENTS, create_agent
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.schema import CoCLabel
 
@@ -245,12 +244,3 @@ def test_boxes_after_the_keyframe_change_no_label(seed, frame):
     tracks = random_boxes(seed, d)
     history = tracks.select(tracks.t_us <= frame * 100_000)
     assert label_at(d, frame, tracks) == label_at(d, frame, history)
-
-
-def test_unknown_model_names_list_the_known_ones():
-    with pytest.raises(CocLabelingError, match="unknown model_name 'gpt9'; known: rules, dummy"):
-        create_agent("gpt9")
-
-
-def test_agents_are_registered_under_their_model_name():
-    assert {name: agent.model for name, agent in AGENTS.items()} == {"rules": "rules", "dummy": "dummy"}

@@ -84,7 +84,16 @@ OF_DATA_LOADER = {
     "data_loader.video.save_segment_videos": False,
     "data_loader.video.segment_video_output_dir": None,
 }
-OURS = {"num_workers", "shard", "strict", "output_root"}
+OURS = {
+    *("num_workers", "shard", "strict", "output_root", "dry_run", "max_in_flight", "max_retries", "log_json"),
+    *("max_total_tokens", "max_cost_usd", "prepare_memory_mb", "response_cache", "response_cache_dir"),
+    *(f"vlm_agent.{key}" for key in ("structured_output", "seed", "max_tokens")),
+    *(f"openai_compatible.{key}" for key in ("base_url", "model", "api_key_env", "response_format")),
+    *(f"openai_compatible.{key}" for key in ("token_parameter", "omit_parameters", "extra_body")),
+    *(f"price.{key}" for key in ("prompt", "response", "cached_prompt")),
+    *("egress.allow_hosts", "egress.redactor"),
+    *(f"data_loader.video.{key}" for key in ("jpeg_quality", "max_side", "max_pixels")),
+}
 
 
 def flat(content: dict, prefix: str = "") -> dict:

@@ -1,0 +1,149 @@
+"""The forms in which a model answers, and how an answer becomes a label."""
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coc_labeling.model_clients.answers import parse_json
+from coc_labeling.schema import (
+    Category,
+    CoCLabel,
+    Component,
+    Lateral,
+    LateralDecision,
+    Longitudinal,
+    LongitudinalDecision,
+    Relation,
+    Side,
+    abstain,
+    is_empty_answer,
+)
+
+MAX_COMPONENTS = 8
+MAX_SENTENCE_CHARS = 400
+_REFUSAL = re.compile(
+    r"^\W*(?:i['’]?m sorry|i am sorry|sorry\b|i (?:can['’]?t|cannot|can not|am unable|['’]?m unable|won['’]?t)"
+    r"|as an ai)",
+    re.I,
+)
+_UNREADABLE = re.compile(
+    r"\b(?:unable to (?:see|view|read)|can(?:not|['’]?t) (?:see|view|read)"
+    r"|no (?:frames?|images?|video) (?:(?:is|are|was|were) )?(?:provided|visible|available|given))",
+    re.I,
+)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class AnswerComponent(_Answer):
+    """A critical component as a model names it."""
+
+    id: str
+    category: Category
+    relation: Relation | None
+    side: Side | None
+    description: str
+
+
+class AnswerLongitudinal(_Answer):
+    """A decision on speed."""
+
+    decision: LongitudinalDecision
+    cause_ids: list[str]
+
+
+class AnswerLateral(_Answer):
+    """A decision on the lane."""
+
+    decision: LateralDecision
+    direction: Side | None
+    cause_ids: list[str]
+
+
+class SentenceAnswer(_Answer):
+    """The answer where only the sentence is asked for."""
+
+    unreadable: bool
+    effect_on_ego_behavior: str
+
+
+class StructuredAnswer(_Answer):
+    """The whole label; causes stand before the decision, and the sentence last."""
+
+    unreadable: bool
+    components: list[AnswerComponent]
+    longitudinal: AnswerLongitudinal | None
+    lateral: AnswerLateral | None
+    trace: str
+    effect_on_ego_behavior: str
+
+
+class RepairAnswer(_Answer):
+    """A repaired label: it cannot add a component."""
+
+    longitudinal: AnswerLongitudinal | None
+    lateral: AnswerLateral | None
+    trace: str
+    effect_on_ego_behavior: str
+
+
+class UnusableAnswerError(ValueError):
+    """An answer that is no label; the message says to the model what is wrong with it."""
+
+
+def to_label(content: Any, form: type[BaseModel]) -> CoCLabel:
+    """Return the label, or the abstention, that an answer is.
+
+    Raises:
+        UnusableAnswerError: no JSON object, not of the form, or no valid label.
+    """
+    if isinstance(content, str):  # it did not fit the form: say where, if it is JSON at all
+        content = parse_json(content)
+    if not isinstance(content, dict):
+        raise UnusableAnswerError("it was not a JSON object.")
+    try:
+        answer = form.model_validate(content)
+        return _label(answer)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:5])
+        raise UnusableAnswerError("; ".join(problems)) from error
+
+
+def _label(answer: BaseModel) -> CoCLabel:
+    sentence = " ".join((getattr(answer, "effect_on_ego_behavior", None) or "").split())
+    if getattr(answer, "unreadable", False):
+        return abstain("unreadable_video", "the model says that the frames cannot be judged")
+    if is_empty_answer(sentence):
+        return abstain("empty_answer", f"the model's sentence is {sentence!r}")
+    if _REFUSAL.search(sentence):
+        return abstain("refused", f"the model declined: {sentence[:200]}")
+    if _UNREADABLE.search(sentence):
+        return abstain("unreadable_video", f"the model says: {sentence[:200]}")
+    if len(sentence) > MAX_SENTENCE_CHARS:
+        raise UnusableAnswerError(
+            f"effect_on_ego_behavior has {len(sentence)} characters; one short sentence is asked."
+        )
+    if isinstance(answer, SentenceAnswer):
+        return CoCLabel(effect_on_ego_behavior=sentence)
+    components = getattr(answer, "components", [])
+    if len(components) > MAX_COMPONENTS:
+        raise UnusableAnswerError(
+            f"there are {len(components)} components; name the {MAX_COMPONENTS} that matter most."
+        )
+    return structured_label(answer, [Component(**c.model_dump()) for c in components], sentence)
+
+
+def structured_label(answer: Any, components: list[Component], sentence: str) -> CoCLabel:
+    """Return the label of a structured answer with the given components; raises pydantic's ValidationError."""
+    longitudinal, lateral = answer.longitudinal, answer.lateral
+    trace = (answer.trace or "").strip()
+    return CoCLabel(
+        longitudinal=Longitudinal(**longitudinal.model_dump()) if longitudinal else None,
+        lateral=Lateral(**lateral.model_dump()) if lateral else None,
+        components=tuple(components),
+        trace=trace or None,
+        effect_on_ego_behavior=sentence,
+    )

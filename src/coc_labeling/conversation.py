@@ -1,0 +1,73 @@
+"""What is said to a model: parts of text and frames, as messages for wrappers and as references for records."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coc_labeling.errors import CocLabelingError
+from coc_labeling.schema import PromptMessage
+
+_REFERENCE = re.compile(r"^(?P<label>.*?) ?\[(?P<file>.+), index=(?P<index>\d+), ts=(?P<t_us>-?\d+)\]$")
+TEXT, VIDEO = "text", "video"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame as it is shown to a model.
+
+    Attributes:
+        file: name of the video it comes from; never sent.
+        index: its place in that video, in display order.
+        t_us: microseconds on the clip clock; never sent.
+        data_uri: the picture as a ``data:image/jpeg;base64,...`` text.
+    """
+
+    file: str
+    index: int
+    t_us: int
+    data_uri: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Text, or frames with a label each, said in one role."""
+
+    role: str
+    text: str = ""
+    frames: tuple[tuple[str, Shot], ...] = ()
+
+    def message(self) -> dict[str, Any]:
+        """Return the part as wrappers take it: role, m_type and content."""
+        if self.frames:
+            return {"role": self.role, "m_type": VIDEO, "content": [(label, s.data_uri) for label, s in self.frames]}
+        return {"role": self.role, "m_type": TEXT, "content": self.text}
+
+    def reference(self) -> PromptMessage:
+        """Return the part as records keep it: a line per frame instead of its pixels."""
+        if not self.frames:
+            return PromptMessage(role=self.role, m_type=TEXT, content=self.text)
+        lines = (f"{label} [{shot.file}, index={shot.index}, ts={shot.t_us}]" for label, shot in self.frames)
+        return PromptMessage(role=self.role, m_type=VIDEO, content="\n".join(lines))
+
+
+def messages(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Return a conversation as wrappers take it."""
+    return [part.message() for part in parts]
+
+
+def part_of(message: PromptMessage, load: Callable[[str, int, int], Shot]) -> Part:
+    """Return the part that a record refers to; ``load(file, index, t_us)`` brings its frames.
+
+    Raises:
+        CocLabelingError: a line that is no reference to a frame.
+    """
+    if message.m_type != VIDEO:
+        return Part(message.role, message.content)
+    frames = []
+    for line in message.content.splitlines():
+        match = _REFERENCE.match(line)
+        if match is None:
+            raise CocLabelingError(f"expected a frame as '<time> [<file>, index=<n>, ts=<us>]', found {line[:80]!r}.")
+        frames.append((match["label"], load(match["file"], int(match["index"]), int(match["t_us"]))))
+    return Part(message.role, frames=tuple(frames))

@@ -1,0 +1,143 @@
+"""``--dry-run``: what a run would send where, and about what it would cost. Nothing is sent and no record written."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from batch_runs.parallel import WorkerDied, map_ordered, useful_workers
+from coc_labeling.agents.base import ModelAgent, PreparedWindow
+from coc_labeling.agents.vlm import VLMCoCAgent
+from coc_labeling.budget import Budget
+from coc_labeling.config.schema import RunConfig
+from coc_labeling.events import EventLog
+from coc_labeling.inputs import Inputs, read_inputs, shard_of
+from coc_labeling.keyframes import Keyframe
+from coc_labeling.model_clients.pricing import estimate_tokens
+from coc_labeling.model_run import make_asker, make_preparer, open_model, price_of
+from coc_labeling.results import ExperimentFolder, resumed_experiment
+from coc_labeling.run import check
+from coc_labeling.schema import Usage
+from coc_labeling.work import GroupTask, tasks_of
+
+SAMPLE = 24  # windows that are really prepared; the rest is taken to be like them
+ANSWER_TOKENS = 300  # of a structured answer, without reasoning
+
+
+@dataclass(frozen=True)
+class WindowSize:
+    """What one window sends."""
+
+    pictures: int
+    request_bytes: int
+    prompt_tokens: int
+
+
+def dry_run(config: RunConfig) -> list[str]:
+    """Return, as lines, what a run of this configuration would do.
+
+    Raises:
+        CocLabelingError, DatasetError, MetaActionError: it could not run at all.
+    """
+    agent = check(config)
+    inputs = read_inputs(config)
+    due = _due(config, inputs.keyframes)
+    lines = [f"note: {notice}" for notice in inputs.notices]
+    lines.append(f"dry run: nothing is sent. {len(inputs.keyframes)} windows selected, {len(due)} to label")
+    if not isinstance(agent, ModelAgent):
+        return [*lines, f"model_name={config.model_name} asks no model: nothing leaves this machine"]
+    model = open_model(config)
+    hosts = ", ".join(getattr(model, "hosts", ())) or "none known"
+    lines.append(f"hosts: {hosts}")
+    sampled = _spread(due)
+    sizes, problems = _measure(config, agent, model, inputs, sampled)
+    if problems:
+        lines.append(f"of {len(sampled)} windows looked at, {len(problems)} cannot be asked about:")
+        lines += [f"  {item}: {message}" for _, _, item, message in problems[:5]]
+    if not sizes:
+        return [*lines, "nothing to send"]
+    return [*lines, *_totals(config, sizes, len(due), len(sampled))]
+
+
+def _due(config: RunConfig, keyframes: Sequence[Keyframe]) -> list[Keyframe]:
+    if config.resume_exp_dir is None:
+        return list(keyframes)
+    folder = ExperimentFolder(resumed_experiment(config.output_root, config.resume_exp_dir), shard_of(config))
+    found, _ = folder.finished([(keyframe.clip_id, keyframe.t_us) for keyframe in keyframes])
+    return [keyframe for keyframe in keyframes if (keyframe.clip_id, keyframe.t_us) not in found]
+
+
+def _spread(due: Sequence[Keyframe]) -> list[Keyframe]:
+    """Return windows spread evenly over all of them."""
+    if len(due) <= SAMPLE:
+        return list(due)
+    return [due[i * len(due) // SAMPLE] for i in range(SAMPLE)]
+
+
+def _measure(
+    config: RunConfig, agent: ModelAgent, model: object, inputs: Inputs, sampled: Sequence[Keyframe]
+) -> tuple[list[WindowSize], list[tuple[str, str, str, str]]]:
+    preparer = make_preparer(config, agent, model, inputs.loader)
+    preparer = replace(preparer, footage=replace(preparer.footage, segments=None))
+    asker = make_asker(config, model, Budget(), EventLog(None))
+    tasks = tasks_of(inputs.groups, sampled, inputs.timelines, inputs.loader.dataset)
+    clips: Iterator[GroupTask] = (part for task in tasks for part in task.by_clip())
+    sizes, problems = [], []
+    workers = useful_workers(config.num_workers, len(sampled))
+    for _, result in map_ordered(preparer, clips, workers, isolated=True):
+        if isinstance(result, WorkerDied):
+            continue
+        problems += result.problems
+        for window in result.windows:
+            form = agent.form if isinstance(agent, VLMCoCAgent) else None
+            text = sum(len(part.text) for part in window.parts)
+            body = asker.body(window.parts, form, config.vlm_agent.max_tokens)
+            sizes.append(
+                WindowSize(len(window.shots), _bytes_of(body), estimate_tokens(text, _sizes(window), config.model_name))
+            )
+    return sizes, problems
+
+
+def _bytes_of(body: object) -> int:
+
+    return len(json.dumps(body, ensure_ascii=False, default=str).encode())
+
+
+def _sizes(window: PreparedWindow) -> list[tuple[int, int]]:
+    """Return width and height of a window's pictures; those of a camera are alike."""
+    known: dict[str, tuple[int, int]] = {}
+    for shot in window.shots:
+        if shot.file not in known:
+            with Image.open(io.BytesIO(base64.b64decode(shot.data_uri.partition(",")[2]))) as picture:
+                known[shot.file] = picture.size
+    return [known[shot.file] for shot in window.shots]
+
+
+def _totals(config: RunConfig, sizes: Sequence[WindowSize], windows: int, sampled: int) -> list[str]:
+    share = len(sizes) / sampled
+    count = round(windows * share)
+    pictures, size, prompt = (
+        sum(getattr(one, name) for one in sizes) / len(sizes) for name in ("pictures", "request_bytes", "prompt_tokens")
+    )
+    usage = Usage(prompt_tokens=round(prompt * count), response_tokens=ANSWER_TOKENS * count)
+    cost = Budget(price_of(config)).cost_of(usage)
+    how = "measured" if sampled == windows else f"estimated from {sampled} windows"
+    price = "price unknown: set price.prompt and price.response" if cost is None else f"about {cost:.2f} USD"
+    return [
+        f"{count} requests, {round(pictures * count)} pictures, {size * count / 1e6:.1f} MB ({how})",
+        f"about {usage.prompt_tokens} + {usage.response_tokens} tokens (without the model's reasoning), {price}",
+        *_limits(config, usage, cost),
+    ]
+
+
+def _limits(config: RunConfig, usage: Usage, cost: float | None) -> list[str]:
+    lines = []
+    total = usage.prompt_tokens + usage.response_tokens
+    if config.max_total_tokens is not None and total > config.max_total_tokens:
+        lines.append(f"max_total_tokens={config.max_total_tokens} will stop the run before its end")
+    if config.max_cost_usd is not None and cost is not None and cost > config.max_cost_usd:
+        lines.append(f"max_cost_usd={config.max_cost_usd} will stop the run before its end")
+    return lines

@@ -1,0 +1,1 @@
+"""How a model is reached, and nothing about driving."""

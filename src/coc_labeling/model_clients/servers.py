@@ -1,0 +1,58 @@
+"""Which of several servers takes a request."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from coc_labeling.model_clients.retrying import Timing
+
+if TYPE_CHECKING:
+    from coc_labeling.model_clients.transport import Server
+
+REMEMBERED_SESSIONS = 10_000
+
+
+class ServerPool:
+    """Servers of the same model: a session stays with its server, a new one goes where the fewest requests are.
+
+    Args:
+        servers: one or several.
+        timing: the clock.
+    """
+
+    def __init__(self, servers: Sequence["Server"], timing: Timing) -> None:
+        self.servers = tuple(servers)
+        self._timing = timing
+        self._sessions: OrderedDict[str, Server] = OrderedDict()
+
+    @contextmanager
+    def lend(self, session: str | None) -> Iterator["Server"]:
+        """Give the server for one attempt and count it as loaded until the end."""
+        server = self._pick(session)
+        server.in_flight += 1
+        try:
+            yield server
+        finally:
+            server.in_flight -= 1
+
+    def _pick(self, session: str | None) -> "Server":
+        bound = self._sessions.get(session) if session is not None else None
+        # A session whose server is gone moves: its caches are lost anyway, and its answer need not be.
+        server = bound if bound is not None and self._usable(bound) else self._least_loaded()
+        if session is not None:
+            self._sessions[session] = server
+            self._sessions.move_to_end(session)
+            if len(self._sessions) > REMEMBERED_SESSIONS:
+                self._sessions.popitem(last=False)
+        return server
+
+    def _usable(self, server: "Server") -> bool:
+        # Of a server that was down, one request finds out whether it is back, not a crowd of them.
+        return self._timing.now() >= server.down_until and not (server.suspect and server.in_flight)
+
+    def _least_loaded(self) -> "Server":
+        usable = [server for server in self.servers if self._usable(server)]
+        if usable:
+            return min(usable, key=lambda server: server.in_flight)
+        return min(self.servers, key=lambda server: server.down_until)

@@ -1,0 +1,191 @@
+"""Wrappers of servers that speak OpenAI's chat completions: one way to ask, retry and read the answer."""
+
+import importlib.util
+import json
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from coc_labeling.model_clients import bodies, failures, json_schemas
+from coc_labeling.model_clients.credentials import Access
+from coc_labeling.model_clients.egress import check_host
+from coc_labeling.model_clients.errors import ModelUnusable, RequestRefused
+from coc_labeling.model_clients.retrying import Timing, with_retries
+from coc_labeling.model_clients.servers import ServerPool
+from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper, Message, ModelSettings, structured
+
+if TYPE_CHECKING:
+    from coc_labeling.model_clients.transport import Server
+
+CHAT_PATH = "/chat/completions"
+
+
+class ChatWrapper(BaseWrapper):
+    """A model behind one or several servers; subclasses say where they are and what a request holds.
+
+    Attributes:
+        timing: clock, pause and chance of retries; tests replace it before the first request.
+    """
+
+    timing = Timing()
+    provider_hosts: tuple[str, ...] = ()
+    _access: tuple[Access, ...] | None = None
+    _pool: ServerPool | None = None
+
+    @abstractmethod
+    def locate(self) -> tuple[Access, ...]:
+        """Return how each server is reached, and set ``model_id``; nothing is opened."""
+
+    @abstractmethod
+    def parameters(
+        self, max_tokens: int, seed: int, temperature: float, top_p: float, repetition_penalty: float
+    ) -> dict[str, Any]:
+        """Return what a request of this model holds besides model, messages and response format."""
+
+    def configure(self, settings: ModelSettings) -> None:
+        """Take settings and check credentials, addresses and hosts.
+
+        Raises:
+            ModelUnusable: any of these will not do, or the package openai is missing.
+        """
+        super().configure(settings)
+        access = self.locate()
+        allow_hosts = self._allow_hosts()
+        hosts = [check_host(one.base_url, allow_hosts, one.setting) for one in access]
+        if importlib.util.find_spec("openai") is None:
+            raise ModelUnusable(f"{self.model_name} needs the package openai: pip install 'coc-toolkit[vlm]'")
+        self.hosts = tuple(dict.fromkeys(hosts))
+        self._access = access
+        self._pool = None
+
+    def _allow_hosts(self) -> tuple[str, ...]:
+        return (*self.settings.allow_hosts, *self.provider_hosts)
+
+    def describe(self) -> dict[str, Any]:
+        """Return provider, addresses and model; no secrets."""
+        access = self._configured()
+        return {
+            "provider": access[0].provider,
+            "base_urls": [one.base_url for one in access],
+            "model": self.model_id,
+        }
+
+    def _configured(self) -> tuple[Access, ...]:
+        if self._access is None:
+            self.configure(self.settings)
+        assert self._access is not None
+        return self._access
+
+    def pool(self) -> ServerPool:
+        """Return the servers; the first call imports what talks to them."""
+        access = self._configured()
+        if self._pool is None:
+            from coc_labeling.model_clients.transport import Server
+
+            allow = self._allow_hosts()
+            servers = [Server(one, allow, self.timeout_sec, self.egress, self.timing) for one in access]
+            self._pool = ServerPool(servers, self.timing)
+        return self._pool
+
+    def request(
+        self,
+        messages: list[Message],
+        max_tokens: int = 4096,
+        seed: int = 0,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        json_schema: type[BaseModel] | None = None,
+    ) -> dict[str, Any]:
+        """Return the exact JSON body that ``infer`` sends."""
+        self._configured()
+        settings = self.settings
+        body = self.parameters(max_tokens, seed, temperature, top_p, repetition_penalty)
+        if json_schema is not None and settings.response_format == "json_schema":
+            body["response_format"] = json_schemas.response_format(json_schema)
+        elif json_schema is not None and settings.response_format == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        body |= settings.extra_body or {}
+        kept = {name: value for name, value in body.items() if name not in settings.omit_parameters}
+        return {"model": self.model_id, "messages": messages} | kept
+
+    async def send(
+        self, body: dict[str, Any], json_schema: type[BaseModel] | None = None, *, session: str | None = None
+    ) -> dict[str, Any]:
+        """Return the answer to a body that ``request`` built; see ``BaseWrapper.ainfer``."""
+        pool = self.pool()
+        data, n_images = bodies.to_bytes(body)
+
+        async def attempt() -> dict[str, Any]:
+            with pool.lend(session) as server:
+                return _first_choice(await server.post(CHAT_PATH, data, n_images), server)
+
+        try:
+            answer = await with_retries(attempt, self.settings.max_retries, self.timing)
+        except RequestRefused as error:
+            if error.code not in failures.CONTENT_FILTER_CODES:
+                raise
+            return _result({}, "content_filter", str(error), str(error), self.model_id)
+        return self._read(answer, json_schema)
+
+    def _read(self, answer: dict[str, Any], json_schema: type[BaseModel] | None) -> dict[str, Any]:
+        choice = answer["choices"][0]
+        message = choice.get("message") or {}
+        refusal = message.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            return _result(answer, "refusal", refusal, refusal, self.model_id)
+        text = _text(message.get("content"))
+        return _result(
+            answer, str(choice.get("finish_reason") or ""), structured(text, json_schema), text, self.model_id
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        if self._pool is not None:
+            for server in self._pool.servers:
+                await server.aclose()
+
+
+def _first_choice(answer: dict[str, Any], server: "Server") -> dict[str, Any]:
+    choices = answer.get("choices")
+    if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
+        shown = json.dumps(answer)[:2000]
+        raise failures.bad_response(server.host, "JSON that has no choices", shown, server.secrets())
+    return answer
+
+
+def _text(content: object) -> str:
+    """Return an answer's text; some servers send it in parts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _result(
+    answer: Mapping[str, Any], finish_reason: str, content: dict[str, Any] | str, text: str, model_id: str
+) -> dict[str, Any]:
+    usage = _mapping(answer.get("usage"))
+    return {
+        "finish_reason": finish_reason,
+        "content": content,
+        "text": text,
+        "prompt_tokens": _count(usage.get("prompt_tokens")),
+        "response_tokens": _count(usage.get("completion_tokens")),
+        "reasoning_tokens": _count(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+        "cached_tokens": _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        "system_fingerprint": str(answer.get("system_fingerprint") or ""),
+        "model": str(answer.get("model") or model_id),
+    }
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int | float) and math.isfinite(value) and value >= 0:
+        return int(value)
+    return 0

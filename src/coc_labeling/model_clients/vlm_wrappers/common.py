@@ -1,0 +1,276 @@
+"""What every wrapper is: messages in, one answer out."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from coc_labeling.errors import CocLabelingError
+from coc_labeling.model_clients import background, pictures
+from coc_labeling.model_clients.answers import parse_json
+from coc_labeling.model_clients.egress import EgressLog
+
+ROLES = ("system", "user", "assistant")
+
+Image = str | Path | bytes | np.ndarray
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How models are reached, from the configuration; wrappers take what concerns them.
+
+    Attributes:
+        allow_hosts: where requests may go besides this machine and the providers' own hosts.
+        max_retries: attempts after the first.
+        base_url: address of the server of ``openai_compatible``.
+        model: the name that server gives its model.
+        api_key_env: environment variable with that server's key; None where it needs none.
+        response_format: how a schema is asked for; ``text`` does not.
+        token_parameter: the limit's name in the request, None for the wrapper's usual one.
+        omit_parameters: parameters of the request to leave out, for servers that refuse them.
+        extra_body: more fields of the request; they win over ours.
+    """
+
+    allow_hosts: tuple[str, ...] = ()
+    max_retries: int = 6
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None
+    response_format: Literal["json_schema", "json_object", "text"] = "json_schema"
+    token_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
+    omit_parameters: tuple[str, ...] = ()
+    extra_body: Mapping[str, Any] | None = None
+
+
+def encode_image(content: Image) -> str:
+    """Return a picture as a base64 data URI, without metadata.
+
+    Args:
+        content: path, bytes of a JPEG or PNG, RGB array (height, width, 3) of uint8, or a data URI, which passes.
+
+    Raises:
+        CocLabelingError: no such picture.
+    """
+    return pictures.data_uri(content)
+
+
+class BaseWrapper:
+    """A model behind one small interface; a subclass defines ``infer``, ``ainfer`` or ``send``.
+
+    Args:
+        model_name: the name it is registered under.
+        init_model: False to build messages and requests only.
+        ip_addr: servers, for wrappers that take them.
+        timeout_sec: of one attempt, from its start to the answer's last byte, in s.
+
+    Attributes:
+        needs_frames: whether pictures make a difference to it.
+        preferred_in_flight: how many requests at once suit it.
+        hosts: where requests go; nothing is opened to know them.
+        model_id: the provider's name of the model.
+        egress: what was sent to which host.
+        settings: see ``configure``.
+    """
+
+    needs_frames: bool = True
+    preferred_in_flight: int = 8
+
+    def __init__(
+        self,
+        model_name: str,
+        init_model: bool = True,
+        ip_addr: str | Sequence[str] | None = None,
+        timeout_sec: float = 600,
+    ) -> None:
+        self.model_name = model_name
+        self.init_model = init_model
+        self.ip_addr = ip_addr
+        self.timeout_sec = timeout_sec
+        self.model_id = model_name
+        self.hosts: tuple[str, ...] = ()
+        self.egress = EgressLog()
+        self.settings = ModelSettings()
+
+    def configure(self, settings: ModelSettings) -> None:
+        """Take settings; whatever cannot work with them is said here, before the first request.
+
+        Raises:
+            ModelUnusable: credentials, addresses or hosts that will not do.
+        """
+        self.settings = settings
+
+    async def prepare(self) -> None:
+        """Find out what the first request would, such as the server's name of the model; calling it is optional."""
+        return
+
+    def describe(self) -> dict[str, Any]:
+        """Return provider, addresses and model for records; no secrets."""
+        return {"provider": type(self).__name__, "base_urls": [], "model": self.model_id}
+
+    def add_message(self, role: str, m_type: str, content: Any) -> Message:
+        """Return a chat message.
+
+        Args:
+            role: system, user or assistant.
+            m_type: text, image or video.
+            content: a text; an image (see ``encode_image``); or the frames of a video in order, each an image or a
+                pair of a text that labels it and an image.
+
+        Raises:
+            CocLabelingError: none of these.
+        """
+        if role not in ROLES:
+            raise CocLabelingError(f"role {role!r}; expected one of: {', '.join(ROLES)}")
+        return {"role": role, "content": list(_parts(m_type, content))}
+
+    def add_message_seq(self, messages: Iterable[Mapping[str, Any]]) -> list[Message]:
+        """Return chat messages from ``{"role", "m_type", "content"}`` each, consecutive ones of a role joined."""
+        joined: list[Message] = []
+        for message in messages:
+            added = self.add_message(message["role"], message["m_type"], message["content"])
+            if joined and joined[-1]["role"] == added["role"]:
+                joined[-1]["content"] += added["content"]
+            else:
+                joined.append(added)
+        return joined
+
+    def request(
+        self,
+        messages: list[Message],
+        max_tokens: int = 4096,
+        seed: int = 0,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        json_schema: type[BaseModel] | None = None,
+    ) -> dict[str, Any]:
+        """Return the body of the request that ``infer`` would send, for hashes and dry runs."""
+        return {
+            "model": self.model_id,
+            "messages": messages,
+            "max_tokens": max_tokens,
+            "seed": seed,
+            "temperature": temperature,
+            "top_p": top_p,
+            "repetition_penalty": repetition_penalty,
+            "json_schema": json_schema.model_json_schema() if json_schema else None,
+        }
+
+    def infer(
+        self,
+        messages: list[Message],
+        max_tokens: int = 4096,
+        seed: int = 0,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        json_schema: type[BaseModel] | None = None,
+    ) -> dict[str, Any]:
+        """Return the answer to one request; see ``ainfer``."""
+        asked = self.ainfer(
+            messages,
+            max_tokens=max_tokens,
+            seed=seed,
+            temperature=temperature,
+            top_p=top_p,
+            repetition_penalty=repetition_penalty,
+            json_schema=json_schema,
+        )
+        return background.run(asked)
+
+    async def ainfer(
+        self,
+        messages: list[Message],
+        max_tokens: int = 4096,
+        seed: int = 0,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        json_schema: type[BaseModel] | None = None,
+        *,
+        session: str | None = None,
+    ) -> dict[str, Any]:
+        """Return the answer to one request.
+
+        Args:
+            messages: chat messages.
+            max_tokens: of the answer, reasoning included.
+            seed: of the sampling.
+            temperature: of the sampling.
+            top_p: of the sampling.
+            repetition_penalty: of the sampling.
+            json_schema: what the answer should be, a pydantic model.
+            session: requests of the same one go to the same server, where there are several.
+
+        Returns:
+            ``finish_reason`` (stop, length, refusal, content_filter, ...), ``content`` (a dict where a schema was
+            given and the text fits it, else the text), ``text``, ``prompt_tokens``, ``response_tokens``,
+            ``reasoning_tokens``, ``cached_tokens``, ``system_fingerprint`` and ``model``.
+
+        Raises:
+            ModelError: no answer.
+        """
+        parameters: dict[str, Any] = {
+            "max_tokens": max_tokens,
+            "seed": seed,
+            "temperature": temperature,
+            "top_p": top_p,
+            "repetition_penalty": repetition_penalty,
+            "json_schema": json_schema,
+        }
+        if type(self).infer is not BaseWrapper.infer:
+            return await asyncio.to_thread(self.infer, messages, **parameters)
+        await self.prepare()
+        return await self.send(self.request(messages, **parameters), json_schema, session=session)
+
+    async def send(
+        self, body: dict[str, Any], json_schema: type[BaseModel] | None = None, *, session: str | None = None
+    ) -> dict[str, Any]:
+        """Return the answer to a body that ``request`` built; result and errors are those of ``ainfer``."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither infer, ainfer nor send")
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop."""
+        return
+
+
+def _parts(m_type: str, content: Any) -> Iterable[dict[str, Any]]:
+    if m_type == "text":
+        if not isinstance(content, str):
+            raise CocLabelingError(f"a text message holds a text, not {type(content).__name__}")
+        return [{"type": "text", "text": content}]
+    if m_type == "image":
+        return [_image_part(content)]
+    if m_type == "video":
+        if isinstance(content, str | bytes | Path) or not len(content):
+            raise CocLabelingError("a video is a list of at least one frame")
+        return [part for frame in content for part in _frame_parts(frame)]
+    raise CocLabelingError(f"m_type {m_type!r}; expected one of: text, image, video")
+
+
+def _frame_parts(frame: Any) -> list[dict[str, Any]]:
+    if isinstance(frame, tuple | list):
+        if len(frame) != 2 or not isinstance(frame[0], str):
+            raise CocLabelingError("a frame of a video is an image, or a pair of a text and an image")
+        return [{"type": "text", "text": frame[0]}, _image_part(frame[1])]
+    return [_image_part(frame)]
+
+
+def _image_part(content: Image) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": encode_image(content)}}
+
+
+def structured(text: str, json_schema: type[BaseModel] | None) -> dict[str, Any] | str:
+    """Return the text as the dict that a schema wants, or as it is where it does not fit."""
+    found = parse_json(text) if json_schema is not None else None
+    if json_schema is None or found is None:
+        return text
+    try:
+        return json_schema.model_validate(found).model_dump(mode="json")
+    except (ValidationError, RecursionError):
+        return text

@@ -1,0 +1,309 @@
+"""Windows labelled with a model: prepared in worker processes ahead of it, asked about many at once, then written.
+
+One event loop asks and writes. A thread takes prepared clips from the workers and waits where enough pictures are held.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import signal
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from batch_runs.journal import Journal
+from batch_runs.outcomes import Tally
+from batch_runs.parallel import WorkerDied, map_ordered
+from batch_runs.progress import live
+from batch_runs.terminal import complain
+from coc_labeling.agents.base import Labelled, ModelAgent, PreparedWindow
+from coc_labeling.asking import Asker, WindowAsk
+from coc_labeling.budget import BudgetReachedError
+from coc_labeling.model_clients.errors import ModelError, ModelUnusable
+from coc_labeling.preparation import ClipPreparer, PreparedClips
+from coc_labeling.recording import Recorder
+from coc_labeling.results import LABEL, LABELS_SCHEMA
+from coc_labeling.status import RunStatus
+from coc_labeling.work import (
+    DISK_FULL,
+    GroupTask,
+    Problem,
+    count_row,
+    item_of,
+    problem_of,
+    worker_died,
+    write_error,
+)
+from driving_clips import files
+from driving_clips.errors import ClipError, ClipFailedError
+
+log = logging.getLogger(__name__)
+
+PREPARED_AHEAD = 2  # clips per worker that are begun or wait to be taken
+ALIKE_AT_START = 8  # so many failures of one kind, and nothing else: every request would fail so
+ALIKE_LATER = 50  # the same in a row, after some went well
+INTERRUPTED = "interrupted"
+
+
+@dataclass
+class Stop:
+    """Why a run ends early; the first reason counts."""
+
+    reason: str | None = None
+    detail: str = ""
+
+    def is_set(self) -> bool:
+        """Say whether the run ends early."""
+        return self.reason is not None
+
+    def __call__(self, reason: str, detail: str) -> None:
+        """End the run once what is in flight is finished."""
+        if self.reason is None:
+            self.reason, self.detail = reason, detail
+
+
+@dataclass
+class ModelRun:
+    """A run of Step 3 with a model.
+
+    Attributes:
+        preparer: makes windows ready, in ``workers`` processes.
+        agent: turns answers into labels.
+        asker: reaches the model.
+        recorder: writes records; ``journal`` and ``tally`` know of them.
+        max_in_flight: windows that are asked about at once.
+        prepare_bytes: pictures held ahead of the model.
+        example_path: where the first prompt is written for people to read, or None.
+    """
+
+    preparer: ClipPreparer
+    agent: ModelAgent
+    asker: Asker
+    recorder: Recorder
+    journal: Journal
+    tally: Tally
+    status: RunStatus
+    workers: int
+    max_in_flight: int
+    prepare_bytes: int
+    example_path: str | None = None
+    stop: Stop = field(default_factory=Stop)
+    _alike: deque[str] = field(default_factory=deque)
+    _answered: bool = False
+
+    def label(self, tasks: Iterator[GroupTask]) -> Stop:
+        """Label the windows of ``tasks``; returns why it ended early, if it did."""
+        with live(self._lines):
+            asyncio.run(self._run(tasks))
+        return self.stop
+
+    def _lines(self) -> list[str]:
+        self.status.stopping = (self.stop.reason and f"  stopping: {self.stop.detail}") or ""
+        return self.status.lines()
+
+    async def _run(self, tasks: Iterator[GroupTask]) -> None:
+        loop = asyncio.get_running_loop()
+        shelf = _Shelf(self.prepare_bytes)
+        asking: set[asyncio.Task] = set()
+        with _interrupts(loop, self._interrupt, asking), ThreadPoolExecutor(1, "preparation") as thread:
+            feeding = loop.run_in_executor(thread, self._feed, tasks, shelf, loop)
+            feeding.add_done_callback(lambda _: shelf.end())
+            try:
+                await self._ask_all(shelf, asking)
+            finally:
+                shelf.close()
+                await asyncio.gather(*asking, return_exceptions=True)
+                await self.asker.close()
+                await feeding
+
+    def _interrupt(self, asking: set[asyncio.Task]) -> None:
+        if self.stop.reason == INTERRUPTED:
+            for task in asking:
+                task.cancel()
+            return
+        self.stop(INTERRUPTED, "Ctrl-C; what is in flight is finished first, press it again to drop that.")
+        complain("Finishing what is in flight. Press Ctrl-C again to drop it.")
+
+    def _feed(self, tasks: Iterator[GroupTask], shelf: "_Shelf", loop: asyncio.AbstractEventLoop) -> None:
+        """Move prepared clips from the workers to the shelf; runs in a thread."""
+        clips = (part for task in tasks for part in task.by_clip())
+        results = map_ordered(
+            self.preparer, clips, self.workers, GroupTask.by_clip, isolated=True, ahead=PREPARED_AHEAD
+        )
+        try:
+            for task, result in results:
+                if isinstance(result, WorkerDied):
+                    result = PreparedClips([], worker_died(task))
+                if not asyncio.run_coroutine_threadsafe(shelf.put(result), loop).result():
+                    return
+        finally:
+            results.close()
+
+    async def _ask_all(self, shelf: "_Shelf", asking: set[asyncio.Task]) -> None:
+        free = asyncio.Semaphore(self.max_in_flight)
+        while not self.stop.is_set() and (batch := await shelf.take()) is not None:
+            for problem in batch.clips.problems:
+                self._count_problem(problem)
+            for window in batch.clips.windows:
+                await free.acquire()
+                if self.stop.is_set():
+                    return
+                task = asyncio.create_task(self._label(window))
+                asking.add(task)
+                task.add_done_callback(asking.discard)
+                task.add_done_callback(lambda _: free.release())
+                task.add_done_callback(functools.partial(shelf.give_back, batch))
+
+    async def _label(self, window: PreparedWindow) -> None:
+        """Label one window; whatever happens is counted, and nothing is raised but a cancellation."""
+        keyframe = window.keyframe
+        asked = self.asker.about(keyframe.clip_id, keyframe.t_us)
+        self.status.in_flight += 1
+        self.status.noted += bool(window.info.notes)
+        self._write_example(window)
+        try:
+            labelled = await self.agent.label(window, asked)
+            self._write(window, labelled, asked)
+        except BudgetReachedError as error:
+            self.stop("budget", str(error))
+        except ClipError as error:
+            self._fail(error, window)
+            if error.reason == DISK_FULL:
+                self.stop(DISK_FULL, "the disk was full.")
+        except ModelError as error:
+            self._fail(ClipFailedError(_reason(error), str(error)), window)
+            self._watch(error)
+        except Exception as error:  # whatever an agent stumbles over costs this window only
+            log.exception("%s: labelling failed", item_of(keyframe.clip_id, keyframe.t_us))
+            self._fail(ClipFailedError("crashed", f"{self.agent.name}: {type(error).__name__}: {error}"), window)
+        finally:
+            self.status.in_flight -= 1
+
+    def _write(self, window: PreparedWindow, labelled: Labelled, asked: WindowAsk) -> None:
+        self._answered = True
+        self._alike.clear()
+        try:
+            row = self.recorder.write(window, labelled, asked)
+            self.journal.append(pa.RecordBatch.from_pylist([row], LABELS_SCHEMA))
+        except OSError as error:
+            raise write_error(error, self.recorder.folder.path) from error
+        count_row(row, item_of(row["clip_id"], row["event_start_timestamp"]), self.tally, "labelled")
+        self.status.finish("done" if row["status"] == LABEL else "abstained", row["sentence"] or "")
+        self.asker.events.write(
+            row["status"],
+            row["clip_id"],
+            row["event_start_timestamp"],
+            sentence=row["sentence"],
+            reason=row["abstention_reason"],
+        )
+
+    def _write_example(self, window: PreparedWindow) -> None:
+        if self.example_path is not None:
+            said = (f"--- {part.role}\n{part.reference().content}" for part in window.parts)
+            files.write_atomic(self.example_path, "\n".join(said) + "\n")
+            self.example_path = None
+
+    def _fail(self, error: ClipError, window: PreparedWindow) -> None:
+        self._count_problem(problem_of(error, window.keyframe))
+
+    def _count_problem(self, problem: Problem) -> None:
+        outcome, reason, item, message = problem
+        self.tally.add(outcome, reason, item, message)
+        self.status.finish(outcome)
+        self.asker.events.write(outcome, item=item, reason=reason, message=message)
+
+    def _watch(self, error: ModelError) -> None:
+        """Stop where every request would fail in the same way."""
+        if isinstance(error, ModelUnusable):
+            self.stop("model", str(error))
+            return
+        kind = f"{type(error).__name__} {error.status} {error.code}"
+        if self._alike and self._alike[-1] != kind:
+            self._alike.clear()
+        self._alike.append(kind)
+        if len(self._alike) >= (ALIKE_LATER if self._answered else ALIKE_AT_START):
+            self.stop("model", f"{len(self._alike)} windows in a row failed in the same way, the last one: {error}")
+
+
+def _reason(error: ModelError) -> str:
+    """Return the key that a failed request is counted by."""
+    return f"http_{error.status}" if error.status else error.code or "model_error"
+
+
+@dataclass
+class _Batch:
+    """The prepared windows of a clip, and how many of them are still needed."""
+
+    clips: PreparedClips
+    size: int
+    left: int
+
+
+class _Shelf:
+    """Prepared clips that wait for the model: no more bytes than fit, or one clip."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._held = 0
+        self._batches: deque[_Batch] = deque()
+        self._changed = asyncio.Event()
+        self._ended = self._closed = False
+
+    async def put(self, clips: PreparedClips) -> bool:
+        """Add a clip once there is room; False where nothing is wanted any more."""
+        size = clips.picture_bytes
+        while not self._closed and self._held and self._held + size > self._room:
+            await self._change()
+        if self._closed:
+            return False
+        self._held += size
+        self._batches.append(_Batch(clips, size, len(clips.windows)))
+        self._changed.set()
+        return True
+
+    async def take(self) -> _Batch | None:
+        """Return the next clip, waiting for it; None after the last."""
+        while not self._batches:
+            if self._ended or self._closed:
+                return None
+            await self._change()
+        return self._batches.popleft()
+
+    def give_back(self, batch: _Batch, _: object = None) -> None:
+        """Count a window of a clip as done with; after its last one its pictures make room."""
+        batch.left -= 1
+        if batch.left == 0:
+            self._held -= batch.size
+            self._changed.set()
+
+    def end(self) -> None:
+        """Nothing more will be put."""
+        self._ended = True
+        self._changed.set()
+
+    def close(self) -> None:
+        """Nothing more is wanted."""
+        self._closed = True
+        self._changed.set()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+
+@contextlib.contextmanager
+def _interrupts(loop: asyncio.AbstractEventLoop, interrupt: "object", asking: set[asyncio.Task]) -> Iterator[None]:
+    """Have Ctrl-C call ``interrupt`` for the length of the block, where this thread may receive signals."""
+    try:
+        loop.add_signal_handler(signal.SIGINT, interrupt, asking)  # type: ignore[arg-type]
+    except (ValueError, NotImplementedError, RuntimeError):  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

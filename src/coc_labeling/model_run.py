@@ -1,0 +1,212 @@
+"""A run with a model, put together from the configuration."""
+
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any
+
+from batch_runs.journal import Journal
+from batch_runs.parallel import useful_workers
+from batch_runs.terminal import complain
+from coc_labeling.agents.base import ModelAgent
+from coc_labeling.asking import Asker
+from coc_labeling.budget import Budget
+from coc_labeling.config.schema import RunConfig
+from coc_labeling.errors import CocLabelingError
+from coc_labeling.events import EventLog
+from coc_labeling.footage import Footage, find_redactor
+from coc_labeling.inputs import Inputs, RunResult
+from coc_labeling.job_split import response_cache_dir
+from coc_labeling.keyframes import Keyframe
+from coc_labeling.model_clients.pricing import PRICES, Price
+from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper, ModelSettings
+from coc_labeling.model_clients.vlm_wrappers.factory import create_model_wrapper
+from coc_labeling.model_engine import INTERRUPTED, ModelRun
+from coc_labeling.preparation import ClipPreparer
+from coc_labeling.recording import Recorder, sent_sampling
+from coc_labeling.response_cache import ResponseCache
+from coc_labeling.results import token_totals
+from coc_labeling.schema import Provenance, Usage
+from coc_labeling.segment_videos import SegmentVideos
+from coc_labeling.status import RunStatus
+from coc_labeling.windows import Sampling
+from coc_labeling.work import count_unread, tasks_of, without_finished
+from driving_clips.trajectories import TrajectoryLoader
+from driving_clips.video.locating import VideoFinder
+from driving_clips.video.pictures import ImageSettings
+
+PROMPT_EXAMPLE, EVENTS = "prompt_example.txt", "events.jsonl"
+_DEFAULT_IN_FLIGHT = 8  # of a wrapper that does not say what it likes
+
+
+def open_model(config: RunConfig) -> Any:
+    """Return the wrapper that reaches the model; nothing is sent yet.
+
+    Raises:
+        CocLabelingError: credentials, addresses or permissions are missing.
+    """
+    compatible = config.openai_compatible
+    settings = ModelSettings(
+        allow_hosts=tuple(config.egress.allow_hosts),
+        max_retries=config.max_retries,
+        base_url=compatible.base_url,
+        model=compatible.model,
+        api_key_env=compatible.api_key_env,
+        response_format=compatible.response_format,
+        token_parameter=compatible.token_parameter,
+        omit_parameters=tuple(compatible.omit_parameters),
+        extra_body=compatible.extra_body,
+    )
+    if config.egress.redactor is not None:
+        find_redactor(config.egress.redactor)
+    price_of(config)
+    return create_model_wrapper(config.model_name, config.server_ip, config.timeout_sec, settings)
+
+
+def price_of(config: RunConfig) -> Price | None:
+    """Return what the model's tokens cost; the configuration's price comes first, then the list price.
+
+    Raises:
+        CocLabelingError: a limit on cost, and no price to count by.
+    """
+    own, known = config.price, PRICES.get(config.model_name)
+    if own.prompt is not None and own.response is not None:
+        return Price(own.prompt, own.response, own.prompt if own.cached_prompt is None else own.cached_prompt)
+    if known is None and config.max_cost_usd is not None:
+        raise CocLabelingError(
+            f"max_cost_usd: the price of model_name={config.model_name} is not known. Set price.prompt and "
+            "price.response in USD per million tokens, or limit max_total_tokens."
+        )
+    return known
+
+
+def label_with_model(
+    config: RunConfig, agent: ModelAgent, model: Any, inputs: Inputs, journal: Journal, result: RunResult
+) -> None:
+    """Label the windows of ``inputs`` that have no record yet; fills ``result``."""
+    dataset = inputs.loader.dataset
+    due = without_finished(result.folder, inputs.keyframes, journal, result.tally)
+    budget = Budget(
+        price_of(config),
+        config.max_total_tokens,
+        config.max_cost_usd,
+        earlier=Usage(**{f"{k}_tokens": n for k, n in token_totals(result.folder.read_table()).items()}),
+    )
+    with contextlib.closing(EventLog(_event_path(config, result))) as events:
+        asker = make_asker(config, model, budget, events)
+        run = ModelRun(
+            make_preparer(config, agent, model, inputs.loader),
+            agent,
+            asker,
+            _recorder(config, agent, asker, dataset.name, result),
+            journal,
+            result.tally,
+            RunStatus(len(due), budget, config.verbose.verbose_speed, config.verbose.verbose_result),
+            workers=useful_workers(config.num_workers, len(due)),
+            max_in_flight=_in_flight(config, model),
+            prepare_bytes=config.prepare_memory_mb * 2**20,
+            example_path=_example_path(config, result),
+        )
+        events.write("run_started", windows=len(due), keyframes=len(inputs.keyframes), model=config.model_name)
+        _say_data(config, inputs, due)
+        stop = run.label(tasks_of(inputs.groups, due, inputs.timelines, dataset)) if due else run.stop
+        result.stopped = None if stop.reason is None else f"{stop.reason}: {stop.detail}"
+        result.interrupted = stop.reason == INTERRUPTED
+        count_unread(due, result.tally, dataset, result.stopped)
+        result.extra = _summary(run, model)
+        events.write("run_finished", stopped=result.stopped, counts=run.status.counts())
+
+
+def make_asker(config: RunConfig, model: Any, budget: Budget, events: EventLog) -> Asker:
+    """Return what puts questions to the model."""
+    settings = config.vlm_agent
+    sampling = {
+        "seed": settings.seed,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "repetition_penalty": settings.repetition_penalty,
+    }
+    cache = ResponseCache(response_cache_dir(config) if config.response_cache else None)
+    threads = None if isinstance(model, BaseWrapper) else ThreadPoolExecutor(_in_flight(config, model), "asking")
+    return Asker(model, sampling, cache, budget, events, threads)
+
+
+def make_preparer(config: RunConfig, agent: ModelAgent, model: Any, loader: TrajectoryLoader) -> ClipPreparer:
+    """Return what makes windows ready in worker processes."""
+    video = config.data_loader.video
+    return ClipPreparer(
+        loader,
+        agent,
+        make_footage(config, loader),
+        video.hist_length_sec,
+        video.fut_length_sec,
+        needs_frames=bool(getattr(model, "needs_frames", True)),
+    )
+
+
+def make_footage(config: RunConfig, loader: TrajectoryLoader) -> Footage:
+    """Return what brings the frames of windows."""
+    video = config.data_loader.video
+    return Footage(
+        VideoFinder(loader.dataset, config.data.video_dir),
+        tuple(video.cameras),
+        Sampling(video.hist_length_sec, video.fut_length_sec, video.time_interval),
+        ImageSettings(video.jpeg_quality, video.max_side, video.max_pixels),
+        config.egress.redactor,
+        SegmentVideos.of(config) if video.save_segment_videos else None,
+    )
+
+
+def _recorder(config: RunConfig, agent: ModelAgent, asker: Asker, dataset: str, result: RunResult) -> Recorder:
+    video = config.data_loader.video
+    made_by = Provenance(
+        agent=agent.name,
+        model=config.model_name,
+        prompt_version=agent.prompt_version,
+        prompt_hash=agent.prompt_hash,
+        sampling=sent_sampling(asker.body([], None, config.vlm_agent.max_tokens)),
+        images={"jpeg_quality": video.jpeg_quality, "max_side": video.max_side, "max_pixels": video.max_pixels},
+        code_version=version("coc-toolkit"),
+        dataset=dataset,
+    )
+    return Recorder(result.folder, agent, made_by, config.save_prompt)
+
+
+def _in_flight(config: RunConfig, model: Any) -> int:
+    return config.max_in_flight or int(getattr(model, "preferred_in_flight", _DEFAULT_IN_FLIGHT))
+
+
+def _event_path(config: RunConfig, result: RunResult) -> str | None:
+    return result.folder.table_path(EVENTS) if config.log_json else None
+
+
+def _example_path(config: RunConfig, result: RunResult) -> str | None:
+    return result.folder.table_path(PROMPT_EXAMPLE) if config.verbose.verbose_prompt else None
+
+
+def _say_data(config: RunConfig, inputs: Inputs, due: Sequence[Keyframe]) -> None:
+    if config.verbose.verbose_data:
+        clips = len({keyframe.clip_id for keyframe in due})
+        complain(f"{len(inputs.keyframes)} windows selected, {len(due)} to label, of {clips} clips")
+
+
+def _summary(run: ModelRun, model: Any) -> dict[str, Any]:
+    """Return what a run with a model adds to its summary."""
+    spent, budget = run.asker.budget.spent, run.asker.budget
+    log = getattr(model, "egress", None)
+    return {
+        "model": model.describe() if isinstance(model, BaseWrapper) else {"wrapper": type(model).__name__},
+        "max_in_flight": run.max_in_flight,
+        "workers": run.workers,
+        "this_run": {
+            "requests": budget.requests,
+            "answered_from_cache": run.asker.cache.hits,
+            "labels_per_minute": round(run.status.average_per_minute, 1),
+            **spent.model_dump(),
+            "cost_usd": budget.cost_of(spent),
+        },
+        "cost_usd": budget.total_cost(),
+        "egress": log.summary() if log is not None else {},
+        "windows_with_video_notes": run.status.noted,
+    }

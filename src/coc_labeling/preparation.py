@@ -1,0 +1,99 @@
+"""The windows of a source, made ready for a model: clips read, frames decoded and encoded. Runs in worker processes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from coc_labeling.agents.base import CameraFrames, ModelAgent, PreparedWindow
+from coc_labeling.footage import Footage
+from coc_labeling.keyframes import Keyframe
+from coc_labeling.windows import Window, make_window
+from coc_labeling.work import GroupTask, Problem, problem_of
+from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError, DatasetError
+from driving_clips.trajectories import LoadedClip, TrajectoryLoader
+from meta_action.timeline import Timeline
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedClips:
+    """What became of a task: windows to ask about, and those that there is nothing to ask about."""
+
+    windows: list[PreparedWindow]
+    problems: list[Problem]
+
+    @property
+    def picture_bytes(self) -> int:
+        """How much memory the pictures take, each counted once."""
+        pictures = {id(shot.data_uri): len(shot.data_uri) for window in self.windows for shot in window.shots}
+        return sum(pictures.values())
+
+
+@dataclass(frozen=True)
+class ClipPreparer:
+    """Prepares the windows of a task.
+
+    Attributes:
+        loader: reads ego motion and obstacles.
+        agent: says what a model is told.
+        footage: brings the frames.
+        history_sec, future_sec: the window around a keyframe.
+        needs_frames: windows without any frame are rejected.
+    """
+
+    loader: TrajectoryLoader
+    agent: ModelAgent
+    footage: Footage
+    history_sec: float
+    future_sec: float
+    needs_frames: bool
+
+    def __call__(self, task: GroupTask) -> PreparedClips:
+        """Read and prepare; a window that cannot be asked about gives a problem."""
+        prepared = PreparedClips([], [])
+        for clip in self.loader.load(task.group, lambda clip_id: clip_id in task.keyframes):
+            keyframes = task.keyframes_of(clip)
+            try:
+                windows = self._windows(clip, keyframes, task, prepared.problems)
+                self._prepare(clip.clip_id, windows, prepared)
+            except ClipError as error:
+                prepared.problems.extend(problem_of(error, keyframe) for keyframe in keyframes)
+            except DatasetError:  # nothing can be decoded at all
+                raise
+            except Exception as error:  # whatever a decoder stumbles over costs this clip only
+                log.exception("%s: preparing failed", clip.clip_id)
+                failed = ClipFailedError("crashed", f"{clip.clip_id}: preparing: {type(error).__name__}: {error}")
+                prepared.problems.extend(problem_of(failed, keyframe) for keyframe in keyframes)
+        return prepared
+
+    def _windows(
+        self, clip: LoadedClip, keyframes: Sequence[Keyframe], task: GroupTask, problems: list[Problem]
+    ) -> list[Window]:
+        if isinstance(clip.result, ClipError):
+            raise clip.result
+        timeline = task.timelines.get(clip.clip_id, Timeline(clip.clip_id, ()))
+        windows = []
+        for keyframe in keyframes:
+            try:
+                windows.append(make_window(keyframe, clip.result, timeline, None, self.history_sec, self.future_sec))
+            except ClipError as error:
+                problems.append(problem_of(error, keyframe))
+        return windows
+
+    def _prepare(self, clip_id: str, windows: Sequence[Window], prepared: PreparedClips) -> None:
+        frames = self.footage.of_clip(clip_id, [window.t0_us for window in windows])
+        for window, cameras in zip(windows, frames, strict=True):
+            try:
+                prepared.windows.append(self.agent.prepare(window, self._usable(cameras, clip_id)))
+            except ClipError as error:
+                prepared.problems.append(problem_of(error, window.keyframe))
+
+    def _usable(self, cameras: Sequence[CameraFrames] | ClipError, clip_id: str) -> Sequence[CameraFrames]:
+        if isinstance(cameras, ClipError):
+            raise cameras
+        if self.needs_frames and not any(frames.shots for frames in cameras):
+            names = ", ".join(frames.camera for frames in cameras)
+            said = " ".join(dict.fromkeys(note for frames in cameras for note in frames.notes))
+            raise ClipRejectedError("no_frames", f"{clip_id}: no frame of {names} in this window. {said}".strip())
+        return cameras
