@@ -80,7 +80,8 @@ def _codes(jobs: Sequence[RunConfig]) -> Iterator[int]:
 def label_and_tell(config: RunConfig) -> int:
     """Label, say what came of it, and return the exit code."""
     result = label_run(config)
-    say(*tell(result))
+    folder = result.folder
+    say(*tell(result), f"labels: {folder.path}", f"summary: {folder.table_path(SUMMARY)}")
     return exit_code(result, strict=config.strict)
 
 
@@ -89,7 +90,6 @@ def tell(result: RunResult) -> list[str]:
     lines = [f"note: {notice}" for notice in result.notices]
     lines += result.tally.lines("windows")
     lines += result.spent_lines()
-    lines += [f"labels: {result.folder.path}", f"summary: {result.folder.table_path(SUMMARY)}"]
     if result.stopped is not None:
         lines.append(f"stopped early: {result.stopped}")
         lines.append(f"go on with: resume_exp_dir={result.folder.path}")

@@ -70,12 +70,17 @@ def read_inputs(config: RunConfig) -> Inputs:
     shard = shard_of(config)
     selection = select(config)
     keyframes = [keyframe for keyframe in selection.keyframes if keyframe.clip_id in shard]
-    dataset = open_dataset(config.data.dataset_name, str(config.data.data_dir))
+    loader = open_loader(config)
+    dataset = loader.dataset
     timelines = TimelineTable(read_spans(str(config.data.meta_action_dir), shard))
     clip_ids = frozenset(keyframe.clip_id for keyframe in keyframes)
     groups = find_groups(dataset.discover().groups, clip_ids, cuts_recordings=dataset.cuts_recordings)
-    loader = TrajectoryLoader(dataset, config.data.cache_dir)
     return Inputs(keyframes, timelines, groups, loader, tuple(selection.notices))
+
+
+def open_loader(config: RunConfig) -> TrajectoryLoader:
+    """Return what reads the dataset's clips; raises DatasetError where there is no such dataset."""
+    return TrajectoryLoader(open_dataset(config.data.dataset_name, str(config.data.data_dir)), config.data.cache_dir)
 
 
 def shard_of(config: RunConfig) -> Shard:

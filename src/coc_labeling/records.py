@@ -13,7 +13,17 @@ from coc_labeling.schema import SCHEMA_VERSION, Record, is_empty_answer, release
 # libyaml where PyYAML was built with it: ten times faster, the same result.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAYBE_ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*\S")
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes prompts and other texts of several lines as blocks, which people can read."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def to_yaml(record: Record) -> str:

@@ -74,6 +74,20 @@ def run(
     _end(lambda: run_and_report(request).exit_code)
 
 
+@app.command("show-request")
+def show_request(
+    record: Annotated[str, typer.Argument(help="a cot_<timestamp>.yaml in its experiment folder")],
+    data_dir: Annotated[
+        str | None, typer.Option("--data_dir", help="where the dataset is now, if it has moved")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="with the pictures, as base64 text")] = False,
+) -> None:
+    """Rebuild the exact requests behind a record, as JSON; exit code 1 where they differ from what was sent."""
+    from coc_toolkit.requests import print_requests
+
+    _end(lambda: print_requests(record, data_dir, full=full))
+
+
 @app.command()
 def merge(
     folders: Annotated[list[str], typer.Argument(help="results folders of Step 1, or experiment folders of Step 3")],

@@ -135,7 +135,7 @@ def Status(  # noqa: N802 - reads as the other behaviours do
     status: int, message: str = "no", headers: dict[str, str] | None = None, **error: Any
 ) -> Raw:
     """Return an error in OpenAI's form."""
-    body = {"error": {"message": message, "type": "error", "code": None, "param": None, **error}}
+    body = {"error": {"message": message, "type": None, "code": None, "param": None, **error}}
     return Raw(json.dumps(body).encode(), status, headers or {})
 
 

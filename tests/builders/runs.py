@@ -115,7 +115,7 @@ def records_in(folder: Path) -> dict[str, bytes]:
 
 def only_run(out: Path) -> Path:
     """Return the one experiment folder below ``out``."""
-    (folder,) = (path for path in out.iterdir() if path.is_dir())
+    (folder,) = (path for path in out.iterdir() if path.is_dir() and not path.name.startswith("."))
     return folder
 
 

@@ -46,7 +46,7 @@ def test_an_unknown_command_is_named():
         (["demo", "--data", "{tmp}", "--out", "{tmp}/o"], "no such folder"),
         (["meta-actions", "--dataset_name", "table", "--data_dir", "/nowhere", "--save_dir", "{tmp}/o"], "/nowhere"),
         (["keyframes", "--meta_action_dir", "/nowhere"], "/nowhere: no such folder"),
-        (["label", "model_name=gpt9"], "known: rules, dummy"),
+        (["label", "model_name=gpt9"], "known: rules, qwen"),
     ],
     ids=lambda value: None if isinstance(value, str) else " ".join(value)[:50].replace("/", ""),
 )

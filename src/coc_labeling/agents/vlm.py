@@ -19,7 +19,7 @@ from coc_labeling.agents.consistency import contradictions, driven_facts
 from coc_labeling.agents.repair import repaired_label
 from coc_labeling.conversation import Part
 from coc_labeling.prompts import Prompts, single_pass
-from coc_labeling.prompts.window_text import meta_action_text, seconds, speed_text, window_text
+from coc_labeling.prompts.window_text import MOTION_HEADING, meta_action_text, seconds, speed_text, window_text
 from coc_labeling.schema import CoCLabel, Repair, abstain
 from coc_labeling.windows import Sampling, Window
 
@@ -86,7 +86,7 @@ class VLMCoCAgent(ModelAgent):
         style = {"as_words": self.motion.as_words, "with_times": self.motion.with_times}
         actions = meta_action_text(window, self.motion.meta_actions, **style)
         speeds = speed_text(window, self.motion.speeds)
-        return f"# Meta-actions\n{actions}\n\n# Ego speed (m/s)\n{speeds}"
+        return f"{MOTION_HEADING}{actions}\n\n# Ego speed (m/s)\n{speeds}"
 
     async def label(self, prepared: PreparedWindow, ask: Ask) -> Labelled:
         """Ask, and where it is switched on compare with ego's motion and repair."""

@@ -35,8 +35,12 @@ class ProviderEndpoints:
     openai_base_url: str = "https://api.openai.com/v1"
 
 
-# Requests may go here without egress.allow_hosts: choosing gpt5 and one of the credential sets names them.
-PROVIDER_HOSTS = ("prod.api.nvidia.com", "inference-api.nvidia.com", "api.openai.com")
+# Requests may go here without egress.allow_hosts: choosing gpt5 and one of the credential sets names the provider.
+PROVIDER_HOSTS = {
+    "nvidia_azure": "prod.api.nvidia.com",
+    "nvidia": "inference-api.nvidia.com",
+    "openai": "api.openai.com",
+}
 
 # NVIDIA's names of the models that are not simply openai/openai/<OpenAI's name>.
 NVIDIA_MODEL_IDS = {"gpt-5": "us/azure/openai/gpt-5"}
@@ -73,6 +77,10 @@ class Access:
     key_names: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+
+    def urls(self) -> tuple[str, ...]:
+        """Return every address that requests go to."""
+        return (self.base_url, self.key.token_url) if isinstance(self.key, OAuthClient) else (self.base_url,)
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must never be seen."""

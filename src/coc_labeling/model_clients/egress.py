@@ -33,7 +33,7 @@ def split_url(url: str, setting: str) -> SplitResult:
         setting: what the user set, for the message.
 
     Raises:
-        ModelUnusable: no http(s) address, or one with a user name or password in it.
+        ModelUnusable: no http(s) address, or one with a user name, a password or a query in it.
     """
     try:
         parts = urlsplit(url)
@@ -47,6 +47,8 @@ def split_url(url: str, setting: str) -> SplitResult:
             f"{setting} carries a user name or password ({without_credentials(url)}); "
             "take it out: keys belong in environment variables"
         )
+    if parts.query or parts.fragment:
+        raise ModelUnusable(f"{setting} has a query ({parts.scheme}://{parts.netloc}{parts.path}?...); take it out")
     return parts
 
 

@@ -29,6 +29,7 @@ DOWN_S = 30.0  # a server that cannot be connected to is left alone for so long
 LARGEST_ANSWER_BYTES = 32 * 2**20
 
 # What a request says about itself; the openai package would add the platform and headers from the environment.
+# Nothing about compression: an answer is small, and a small one that unpacks to gigabytes is not asked for.
 _HEADERS_SENT = frozenset(
     {"host", "accept", "connection", "content-type", "content-length", "user-agent", "authorization"}
 )
@@ -249,7 +250,7 @@ class Server:
             self.down_until = self.timing.now() + DOWN_S
         if isinstance(error.__cause__, AnswerTooLarge):
             return failures.bad_response(self.host, str(error.__cause__), b"", ())
-        if isinstance(error, openai.APITimeoutError):
+        if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout):
             return failures.too_slow(self.host, self.timeout_sec)
         return failures.not_reached(self.host, error, self.secrets())
 

@@ -11,6 +11,7 @@ from coc_labeling.windows import Sampling, Window
 from driving_clips.ego_motion import TICK_US
 from meta_action.names import AXES, BY_NAME
 
+MOTION_HEADING = "# Meta-actions\n"
 _NOTHING = "Not Available"
 
 

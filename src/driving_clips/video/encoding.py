@@ -6,6 +6,7 @@ choice of build does the encoding instead: it is preferred wherever it is found.
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -53,21 +54,24 @@ def _with_binary(frames: Iterable[Timed], path: str, fps: float, binary: str) ->
     """Encode by ffmpeg, which is handed the pictures with their times through a pipe."""
     av = pyav()
     command = [binary, "-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-f", "nut", "-i", "pipe:0"]
-    command += ["-fps_mode", "passthrough", "-c:v", "libx264", "-preset", _X264["preset"], "-crf", _X264["crf"]]
+    command += ["-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-video_track_timescale", "90000"]
+    command += ["-c:v", "libx264", "-preset", _X264["preset"], "-crf", _X264["crf"]]
     command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart", "-fflags", "+bitexact", "-f", "mp4", f"file:{path}"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
-    assert process.stdin is not None
-    assert process.stderr is not None
-    try:
-        with av.open(process.stdin, "w", format="nut") as container:
-            _write(container, "rawvideo", {}, frames, fps)
-    except (av.error.FFmpegError, BrokenPipeError):
-        pass  # it has ended early, and says why itself
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    said = process.communicate()[1].decode(errors="replace").strip()
+    with tempfile.TemporaryFile() as messages:  # a pipe that nobody reads meanwhile could fill up
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=messages)  # noqa: S603
+        try:
+            assert process.stdin is not None
+            with av.open(process.stdin, "w", format="nut") as container:
+                _write(container, "rawvideo", {}, frames, fps)
+        except (av.error.FFmpegError, BrokenPipeError):
+            pass  # it has ended early, and says why itself
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        process.communicate()
+        messages.seek(0)
+        said = messages.read().decode(errors="replace").strip()
     if process.returncode:
         raise ClipFailedError(
             "no_encoding",

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from builders.fake_openai import Expired401, FakeOpenAI, Hang, Html, Ok, Raw, ResetAtOnce, Status, basic
+from builders.fake_openai import Expired401, Hang, Html, Ok, Raw, ResetAtOnce, Status, basic
 from coc_labeling.model_clients.credentials import ProviderEndpoints
 from coc_labeling.model_clients.errors import ModelError, ModelUnreachable, ModelUnusable
 from coc_labeling.model_clients.vlm_wrappers import ModelSettings, OpenAIWrapper
@@ -94,7 +94,7 @@ def test_token_server_that_hangs(azure, fake):
     azure.timeout_sec = 0.2
     azure.configure(azure.settings)
     fake.oauth_script = [Hang(), Hang()]
-    with pytest.raises(ModelUnreachable, match="gave no whole answer in 0.2 s"):
+    with pytest.raises(ModelUnreachable, match=r"gave no whole answer in 0\.2 s"):
         ask(azure)
 
 
@@ -135,7 +135,5 @@ def test_token_leaves_for_allowed_hosts_only(fake, monkeypatch, clock):
     wrapper = OpenAIWrapper("gpt5")
     wrapper.endpoints = ProviderEndpoints(oauth_url="https://evil.example/token", azure_base_url=fake.root)
     wrapper.timing = clock.timing
-    with pytest.raises(ModelUnusable, match="evil.example"):
+    with pytest.raises(ModelUnusable, match=r"evil\.example"):
         ask(wrapper)
-    with FakeOpenAI() as other:
-        assert other.token_requests == []

@@ -88,7 +88,7 @@ def test_nobody_there(clock):
     settings = ModelSettings(base_url=gone.base_url, model="m", max_retries=1)
     wrapper = create_model_wrapper("openai_compatible", settings=settings)
     wrapper.timing = clock.timing
-    with pytest.raises(ModelUnreachable, match="no answer from 127.0.0.1: ConnectError") as caught:
+    with pytest.raises(ModelUnreachable, match=r"no answer from 127\.0\.0\.1: ConnectError") as caught:
         wrapper.infer([wrapper.add_message("user", "text", "x")])
     assert caught.value.code == "connection"
 

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from builders.golden import DEMO
+from builders.videos import number_of, video_bytes
 from driving_clips.datasets.comma2k19 import STABLE_SEC, Comma2k19Dataset
 from driving_clips.ego_motion import resample
 from driving_clips.errors import ClipFailedError
 from driving_clips.geometry import rotate, yaw_of
+from driving_clips.video.reading import VideoReader
 
 ROUTE = "b0c9d2329ad1606b_2018-08-02--08-34-47"
 SEGMENT = f"{ROUTE}_40"
@@ -179,3 +181,28 @@ def test_a_frame_without_a_time_costs_only_itself(copy, frame):
     spoil(copy, "global_pose/frame_times", change)
     dataset, source = only_source(copy)
     assert [len(resample(samples)) for _, samples in dataset.clips_of(source)[:2]] == [201, 201]
+
+
+@pytest.mark.parametrize("camera", ["video", "camera_front_wide_120fov"])
+def test_the_segment_s_video_serves_all_its_clips_at_the_times_of_its_poses(copy, camera):
+    times = np.load(io.BytesIO((copy / ROUTE / "40" / "global_pose" / "frame_times").read_bytes()))
+    content = video_bytes(len(times), codec="hevc", gop=30, form="hevc", size=(96, 64))
+    (copy / ROUTE / "40" / "video.hevc").write_bytes(content)
+    dataset, source = only_source(copy)
+    ego = dataset.read_ego(source)
+    for start_us in (0, 20_000_000, 40_000_000):
+        with VideoReader(dataset.find_video(f"{SEGMENT}-{start_us // 1_000_000}", camera)) as video:
+            assert video.notices == []
+            np.testing.assert_allclose(video.t_us, ego.t_us - start_us, atol=1)
+            (index,) = video.nearest([5_000_000], 25_000)
+            ((_, frame),) = video.frames([index])
+            assert number_of(frame) == index == (start_us + 5_000_000) // 50_000
+
+
+def test_only_the_front_camera_of_a_known_segment_has_a_video(copy):
+    dataset, _ = only_source(copy)
+    assert dataset.find_video(SEGMENT, "video") is None
+    (copy / ROUTE / "40" / "video.hevc").write_bytes(b"")
+    assert dataset.find_video(SEGMENT, "video") is not None
+    assert dataset.find_video(SEGMENT, "camera_rear_tele_30fov") is None
+    assert dataset.find_video("other_1-20", "video") is None

@@ -213,3 +213,39 @@ def test_the_video_beside_the_poses_is_found(tmp_path):
     found = dataset.find_video("a", "front")
     assert (found.path, found.timestamps) == (f"{tmp_path}/a.front.mp4", f"{tmp_path}/a.front.timestamps.parquet")
     assert dataset.find_video("a", "rear") is None
+
+
+def put(path, *names) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (path / name).write_bytes(b"")
+
+
+def test_a_video_is_found_beside_its_recording_in_a_subfolder(tmp_path):
+    write_csv(tmp_path / "may" / "trips", "a", drive(10.0).shifted(EPOCH_US))
+    put(tmp_path / "may" / "trips", "a.front.mp4", "a.front.mp4.timestamps")
+    found = TableDataset(str(tmp_path)).find_video("a", "front")
+    assert found.path == f"{tmp_path}/may/trips/a.front.mp4"
+    assert found.timestamps == f"{tmp_path}/may/trips/a.front.mp4.timestamps"
+    assert (found.clock_zero_us, found.start_us) == (EPOCH_US, 0)
+
+
+@pytest.mark.parametrize("zero", [0, EPOCH_US])
+def test_clips_of_a_recording_share_its_video_each_from_its_start(tmp_path, zero):
+    write_csv(tmp_path / "sub", "my-trip", drive(45.0).shifted(zero))
+    put(tmp_path / "sub", "my-trip.front.mp4")
+    dataset = TableDataset(str(tmp_path))
+    for start in (0, 20, 40):
+        found = dataset.find_video(f"my-trip-{start}", "front")
+        assert found.path == f"{tmp_path}/sub/my-trip.front.mp4"
+        assert (found.clock_zero_us, found.start_us) == (zero, start * 1_000_000)
+    assert dataset.find_video("my-trip-0", "rear") is None
+    assert dataset.find_video("other-20", "front") is None
+
+
+def test_a_clip_s_own_video_is_on_its_own_clock_and_comes_first(tmp_path):
+    write_csv(tmp_path / "sub", "a", drive(45.0).shifted(EPOCH_US))
+    put(tmp_path / "sub", "a.front.mp4", "a-20.front.mp4")
+    found = TableDataset(str(tmp_path)).find_video("a-20", "front")
+    assert found.path == f"{tmp_path}/sub/a-20.front.mp4"
+    assert (found.clock_zero_us, found.start_us) == (0, 0)

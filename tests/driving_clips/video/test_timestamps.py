@@ -84,7 +84,7 @@ def test_no_sidecar_at_all_is_said():
 
 @pytest.mark.parametrize("own", [None, np.zeros(FRAMES, np.int64)])
 def test_a_video_without_any_times_fails(own):
-    with pytest.raises(ClipFailedError, match="a.mp4: .*Add its timestamps") as caught:
+    with pytest.raises(ClipFailedError, match=r"a\.mp4: .*Add its timestamps") as caught:
         frame_times(VideoLocation("front", "a.mp4"), own, FRAMES, FRAMES)
     assert caught.value.reason == "no_frame_times"
 

@@ -54,7 +54,7 @@ class ChatWrapper(BaseWrapper):
         super().configure(settings)
         access = self.locate()
         allow_hosts = self._allow_hosts()
-        hosts = [check_host(one.base_url, allow_hosts, one.setting) for one in access]
+        hosts = [check_host(url, allow_hosts, one.setting) for one in access for url in one.urls()]
         if importlib.util.find_spec("openai") is None:
             raise ModelUnusable(f"{self.model_name} needs the package openai: pip install 'coc-toolkit[vlm]'")
         self.hosts = tuple(dict.fromkeys(hosts))

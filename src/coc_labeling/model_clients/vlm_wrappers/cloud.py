@@ -44,9 +44,9 @@ class OpenAIWrapper(ChatWrapper):
         """
         if not self._is_hosted:
             return (self._compatible(),)
-        self.provider_hosts = PROVIDER_HOSTS
         model_id = model_name_map.get(self.model_name, self.model_name)
         access, self.model_id = hosted_access(model_id, os.environ, self.endpoints)
+        self.provider_hosts = (PROVIDER_HOSTS[access.provider],)
         return (access,)
 
     def _compatible(self) -> Access:

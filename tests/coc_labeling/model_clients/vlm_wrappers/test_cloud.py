@@ -42,7 +42,9 @@ def test_hosted_model_needs_credentials():
         create_model_wrapper("gpt5")
 
 
-@pytest.mark.parametrize(("key", "url"), [("OPENAI_API_KEY", "OPENAI_BASE_URL"), ("NVIDIA_API_KEY", "NV_INFERENCE_URL")])
+@pytest.mark.parametrize(
+    ("key", "url"), [("OPENAI_API_KEY", "OPENAI_BASE_URL"), ("NVIDIA_API_KEY", "NV_INFERENCE_URL")]
+)
 def test_a_provider_elsewhere_must_be_allowed(monkeypatch, key, url):
     monkeypatch.setenv(key, "k-1")
     monkeypatch.setenv(url, "https://gateway.example/v1")
@@ -86,6 +88,13 @@ def test_compatible_needs_its_address():
 def test_providers_hosts_are_not_open_to_other_models():
     with pytest.raises(EgressRefused, match=r"api\.openai\.com"):
         compatible(base_url="https://api.openai.com/v1")
+
+
+def test_a_providers_host_is_open_to_its_own_credentials_only(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://inference-api.nvidia.com/v1")
+    with pytest.raises(EgressRefused, match=r"inference-api\.nvidia\.com"):
+        create_model_wrapper("gpt5")
 
 
 def test_compatible_parameters():

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from builders.fake_openai import FakeOpenAI, Ok, Status
+from builders.fake_openai import FakeOpenAI
 from coc_labeling.model_clients.errors import EgressRefused, ModelUnusable
 from coc_labeling.model_clients.vlm_wrappers import (
     MODEL_WRAPPER_REGISTRY,
@@ -36,7 +36,7 @@ def test_addresses(ip_addr, urls):
 
 
 def test_without_server():
-    with pytest.raises(ModelUnusable, match="vllm serve Qwen/Qwen3.5-35B-A3B") as caught:
+    with pytest.raises(ModelUnusable, match=r"vllm serve Qwen/Qwen3\.5-35B-A3B") as caught:
         create_model_wrapper("qwen3.5_35b")
     assert "not in this version" in str(caught.value)
 
@@ -109,6 +109,7 @@ def test_sessions_stay_and_spread():
             await wrapper.ainfer(message, session=name)
 
         async def windows():
+            await wrapper.prepare()
             await asyncio.gather(*(stages(f"w{i}") for i in range(20)))
             await wrapper.aclose()
 
@@ -148,19 +149,15 @@ def test_busy_server_does_not_hold_back_the_other(clock):
     with FakeOpenAI() as a, FakeOpenAI() as b:
         wrapper = create_model_wrapper("qwen3.5_35b", ip_addr=[a.base_url, b.base_url])
         wrapper.timing = clock.timing
-        a.default = Status(429, headers={"retry-after": "50"})
-        b.default = Ok("fine")
-        b.latency = 0.05
-
-        async def one(name):
-            return await wrapper.ainfer(MESSAGES, session=name)
 
         async def story():
-            on_b = asyncio.create_task(one("to-a"))
-            await asyncio.sleep(0)
-            assert (await one("to-b"))["text"] == "fine" or (await on_b)["text"] == "fine"
-            on_b.cancel()
-            await asyncio.gather(on_b, return_exceptions=True)
+            await wrapper.prepare()
+            on_a, on_b = wrapper.pool().servers
+            on_a.gate.hold(50)
+            await on_b.post("/chat/completions", b'{"messages": []}')
+            assert clock.pauses == []
+            await on_a.post("/chat/completions", b'{"messages": []}')
+            assert clock.pauses == [50.5]
             await wrapper.aclose()
 
         asyncio.run(story())

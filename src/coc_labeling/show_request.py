@@ -1,0 +1,161 @@
+"""``coc show-request``: the exact requests behind a record, made again from the record and its video."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from coc_labeling.agents.answers import UnusableAnswerError, to_label
+from coc_labeling.agents.vlm import VLMCoCAgent
+from coc_labeling.asking import Asker, request_hash
+from coc_labeling.budget import Budget
+from coc_labeling.config.schema import RunConfig
+from coc_labeling.conversation import Part, Shot, part_of
+from coc_labeling.errors import CocLabelingError
+from coc_labeling.events import EventLog
+from coc_labeling.inputs import open_loader
+from coc_labeling.model_clients.answers import parse_json
+from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
+from coc_labeling.model_run import make_asker, make_footage, open_model
+from coc_labeling.prompts.window_text import MOTION_HEADING
+from coc_labeling.recording import REFERENCE
+from coc_labeling.records import from_yaml
+from coc_labeling.results import CONFIG
+from coc_labeling.run import check
+from coc_labeling.schema import ModelCall, Record
+from driving_clips import files
+from driving_clips.errors import ClipError
+
+
+@dataclass(frozen=True)
+class ShownRequest:
+    """One request of a record.
+
+    Attributes:
+        call: what the record keeps of it.
+        body: its body, made again.
+        same: whether it is, to the byte, the one that was sent.
+    """
+
+    call: ModelCall
+    body: dict[str, Any]
+    same: bool
+
+
+def show_request(record_path: str, data_dir: str | None = None) -> list[ShownRequest]:
+    """Return the requests behind a record, in the order they were sent.
+
+    Args:
+        record_path: a ``cot_<timestamp>.yaml`` in its experiment folder.
+        data_dir: where the dataset is now, if it has moved since.
+
+    Raises:
+        CocLabelingError, DatasetError: no record of a model, or its video is gone.
+    """
+    clip_dir = files.parent(files.absolute(record_path))
+    record = _read(record_path, files.base_name(clip_dir))
+    folder = files.parent(clip_dir)
+    config = _config(folder, data_dir)
+    agent = check(config)
+    if not record.calls or not isinstance(agent, VLMCoCAgent):
+        raise CocLabelingError(f"{record_path}: no model was asked for this record; there is no request to show.")
+    asker = _asker(config, record)
+    parts = _parts(record, folder, config)
+    shown = []
+    for call, said, form in _questions(agent, record, parts):
+        body = asker.body(said, form, call.max_tokens)
+        shown.append(ShownRequest(call, body, request_hash(body) == call.request_hash))
+    return shown
+
+
+def shortened(value: Any, keep: int = 60) -> Any:
+    """Return a request with its pictures cut to their beginnings, for people to read."""
+    if isinstance(value, str) and value.startswith("data:") and len(value) > keep:
+        return f"{value[:keep]}... ({len(value)} characters)"
+    if isinstance(value, dict):
+        return {key: shortened(item, keep) for key, item in value.items()}
+    return [shortened(item, keep) for item in value] if isinstance(value, list) else value
+
+
+def _read(path: str, clip_id: str) -> Record:
+    try:
+        return from_yaml(files.read_text(path), path, clip_id)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CocLabelingError(
+            f"{path}: expected a record, a cot_<timestamp>.yaml of an experiment ({error})."
+        ) from error
+
+
+def _config(folder: str, data_dir: str | None) -> RunConfig:
+    path = files.join(folder, CONFIG)
+    try:
+        content = json.loads(files.read_text(path))
+        content.pop("prompt", None)
+        if data_dir is not None:
+            content["data"]["data_dir"] = data_dir
+        return RunConfig.model_validate(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise CocLabelingError(
+            f"{path}: expected the configuration that the record was made with ({error}). The record must lie in its "
+            "experiment folder."
+        ) from error
+
+
+def _asker(config: RunConfig, record: Record) -> Asker:
+    """Return what makes request bodies; the model's id is taken from the record, no server is asked."""
+    model = open_model(config)
+    asker = make_asker(config, model, Budget(), EventLog(None))
+    if isinstance(model, BaseWrapper) and record.provenance is not None and record.provenance.model_id:
+        model.model_id = record.provenance.model_id
+    return asker
+
+
+def _parts(record: Record, folder: str, config: RunConfig) -> list[Part]:
+    """Return the conversation of the first question, its frames decoded anew."""
+    footage = make_footage(config, open_loader(config))
+
+    def load(file: str, index: int, _: int) -> Shot:
+        try:
+            return footage.shot_at(record.clip_id, file, index)
+        except ClipError as error:
+            raise CocLabelingError(f"{error} Give the dataset's folder with --data_dir if it has moved.") from error
+
+    parts = []
+    for message in record.prompt:
+        if message.m_type == REFERENCE:
+            parts.append(Part(message.role, files.read_text(files.join(folder, files.base_name(message.content)))))
+        else:
+            parts.append(part_of(message, load))
+    return parts
+
+
+def _questions(
+    agent: VLMCoCAgent, record: Record, parts: list[Part]
+) -> Iterator[tuple[ModelCall, list[Part], type[BaseModel]]]:
+    """Yield what was asked, call by call, following the answers that the record keeps."""
+    last = ""
+    label = None
+    for call in record.calls:
+        if call.purpose == "again":
+            yield call, agent.again_parts(parts, last, _complaint(last, agent)), agent.form
+        elif call.purpose == "repair" and record.repair is not None:
+            label = to_label(parse_json(last), agent.form)
+            yield call, agent.repair_parts(label, record.repair.reasons, _motion_text(parts)), agent.repair_form
+        else:
+            yield call, parts, agent.form
+        last = call.answer
+
+
+def _complaint(answer: str, agent: VLMCoCAgent) -> UnusableAnswerError:
+    try:
+        to_label(answer, agent.form)
+    except UnusableAnswerError as error:
+        return error
+    return UnusableAnswerError("")
+
+
+def _motion_text(parts: list[Part]) -> str:
+    known = next(part.text for part in parts if MOTION_HEADING in part.text and part.role == "user")
+    return known[known.index(MOTION_HEADING) :]
