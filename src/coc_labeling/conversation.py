@@ -1,7 +1,7 @@
 """What is said to a model: parts of text and frames, as messages for wrappers and as references for records."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,18 +56,35 @@ def messages(parts: Sequence[Part]) -> list[dict[str, Any]]:
     return [part.message() for part in parts]
 
 
-def part_of(message: PromptMessage, load: Callable[[str, int, int], Shot]) -> Part:
-    """Return the part that a record refers to; ``load(file, index, t_us)`` brings its frames.
+@dataclass(frozen=True)
+class Reference:
+    """A frame as a record refers to it."""
+
+    label: str
+    file: str
+    index: int
+
+
+def references(message: PromptMessage) -> list[Reference]:
+    """Return the frames that a part of a record refers to; none of a text.
 
     Raises:
         CocLabelingError: a line that is no reference to a frame.
     """
     if message.m_type != VIDEO:
-        return Part(message.role, message.content)
-    frames = []
+        return []
+    found = []
     for line in message.content.splitlines():
         match = _REFERENCE.match(line)
         if match is None:
             raise CocLabelingError(f"expected a frame as '<time> [<file>, index=<n>, ts=<us>]', found {line[:80]!r}.")
-        frames.append((match["label"], load(match["file"], int(match["index"]), int(match["t_us"]))))
+        found.append(Reference(match["label"], match["file"], int(match["index"])))
+    return found
+
+
+def part_of(message: PromptMessage, shots: Mapping[tuple[str, int], Shot]) -> Part:
+    """Return the part that a record refers to, given its frames by file and index."""
+    if message.m_type != VIDEO:
+        return Part(message.role, message.content)
+    frames = ((one.label, shots[one.file, one.index]) for one in references(message))
     return Part(message.role, frames=tuple(frames))

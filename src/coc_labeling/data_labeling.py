@@ -57,8 +57,10 @@ def _run(arguments: argparse.Namespace) -> int:
         for job in split_jobs(config):
             say(*dry_run(job))
         return 0
-    if not isinstance(create_agent(config), ModelAgent) and (idle := without_effect(arguments.overrides)):
-        complain(f"note: model_name={config.model_name} asks no model and reads no video; no effect: {', '.join(idle)}")
+    asks_model = isinstance(create_agent(config), ModelAgent)
+    if idle := without_effect(arguments.overrides, asks_model=asks_model):
+        why = "accepted, but without meaning here" if asks_model else "asks no model and reads no video"
+        complain(f"note: model_name={config.model_name}: {why}; no effect: {', '.join(idle)}")
     return max(_codes(split_jobs(config)))
 
 

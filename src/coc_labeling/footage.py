@@ -10,7 +10,7 @@ from coc_labeling.model_clients.vlm_wrappers.common import encode_image
 from coc_labeling.segment_videos import SegmentVideos
 from coc_labeling.windows import Sampling
 from driving_clips import files, registry
-from driving_clips.errors import ClipError, ClipRejectedError, DatasetError
+from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError, DatasetError
 from driving_clips.video.locating import VideoFinder
 from driving_clips.video.pictures import ImageSettings
 from driving_clips.video.reading import VideoReader
@@ -100,8 +100,8 @@ class Footage:
     def _redact(self) -> Any:
         return None if self.redactor is None else find_redactor(self.redactor)
 
-    def shot_at(self, clip_id: str, file: str, index: int) -> Shot:
-        """Return one frame by the name of its video and its place there.
+    def shots_of(self, clip_id: str, file: str, indices: set[int]) -> dict[int, Shot]:
+        """Return frames by the name of their video and their places there.
 
         Raises:
             ClipError: no such video or frame.
@@ -110,7 +110,10 @@ class Footage:
             location = self.finder.find(clip_id, camera)
             if location is not None and files.base_name(location.member or location.path) == file:
                 with VideoReader(location) as video:
-                    return self._shots(video, {index})[index]
+                    if max(indices) >= len(video.t_us):
+                        detail = f"{location}: {len(video.t_us)} frames, but frame {max(indices)} was shown."
+                        raise ClipFailedError("changed_video", detail)
+                    return self._shots(video, indices)
         raise ClipRejectedError("no_video", f"{clip_id}: no video {file} among the cameras {', '.join(self.cameras)}.")
 
 

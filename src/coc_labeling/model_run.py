@@ -46,8 +46,16 @@ def open_model(config: RunConfig) -> Any:
     Raises:
         CocLabelingError: credentials, addresses or permissions are missing.
     """
+    if config.egress.redactor is not None:
+        find_redactor(config.egress.redactor)
+    price_of(config)
+    return create_model_wrapper(config.model_name, config.server_ip, config.timeout_sec, model_settings(config))
+
+
+def model_settings(config: RunConfig) -> ModelSettings:
+    """Return what of the configuration concerns wrappers."""
     compatible = config.openai_compatible
-    settings = ModelSettings(
+    return ModelSettings(
         allow_hosts=tuple(config.egress.allow_hosts),
         max_retries=config.max_retries,
         base_url=compatible.base_url,
@@ -58,10 +66,6 @@ def open_model(config: RunConfig) -> Any:
         omit_parameters=tuple(compatible.omit_parameters),
         extra_body=compatible.extra_body,
     )
-    if config.egress.redactor is not None:
-        find_redactor(config.egress.redactor)
-    price_of(config)
-    return create_model_wrapper(config.model_name, config.server_ip, config.timeout_sec, settings)
 
 
 def price_of(config: RunConfig) -> Price | None:

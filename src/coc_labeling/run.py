@@ -113,9 +113,22 @@ WITHOUT_EFFECT = (
     "egress.",
 )
 _WITH_EFFECT = ("data_loader.video.hist_length_sec", "data_loader.video.fut_length_sec")
+# Keys of the released tool that have no meaning here, whoever labels: frames are always found by their timestamps.
+MEANINGLESS = (
+    "data_loader.vector.trajdata.",
+    "data_loader.video.use_fpv",
+    "data_loader.video.use_bev",
+    "data_loader.video.fps",
+    "data_loader.video.event_start_from_source_fps",
+    "data_loader.meta_action.fps",
+    "data_loader.meta_action.num_total_frames",
+    "data_loader.meta_action.debug",
+    "data_loader.vector.fps",
+)
 
 
-def without_effect(overrides: Sequence[str]) -> list[str]:
-    """Return the keys among Hydra overrides that change nothing for agents that ask no model."""
+def without_effect(overrides: Sequence[str], *, asks_model: bool) -> list[str]:
+    """Return the keys among Hydra overrides that change nothing."""
+    idle = MEANINGLESS if asks_model else (*MEANINGLESS, *WITHOUT_EFFECT)
     keys = (override.split("=", 1)[0].lstrip("+~") for override in overrides)
-    return [key for key in keys if key.startswith(WITHOUT_EFFECT) and key not in _WITH_EFFECT]
+    return [key for key in keys if key.startswith(idle) and key not in _WITH_EFFECT]

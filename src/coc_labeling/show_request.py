@@ -1,7 +1,7 @@
 """``coc show-request``: the exact requests behind a record, made again from the record and its video."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,20 @@ from coc_labeling.agents.vlm import VLMCoCAgent
 from coc_labeling.asking import Asker, request_hash
 from coc_labeling.budget import Budget
 from coc_labeling.config.schema import RunConfig
-from coc_labeling.conversation import Part, Shot, part_of
+from coc_labeling.conversation import Part, Shot, part_of, references
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.events import EventLog
 from coc_labeling.inputs import open_loader
 from coc_labeling.model_clients.answers import parse_json
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
-from coc_labeling.model_run import make_asker, make_footage, open_model
+from coc_labeling.model_clients.vlm_wrappers.factory import create_model_wrapper
+from coc_labeling.model_run import make_asker, make_footage, model_settings
 from coc_labeling.prompts.window_text import MOTION_HEADING
 from coc_labeling.recording import REFERENCE
 from coc_labeling.records import from_yaml
 from coc_labeling.results import CONFIG
 from coc_labeling.run import check
-from coc_labeling.schema import ModelCall, Record
+from coc_labeling.schema import ModelCall, PromptMessage, Record
 from driving_clips import files
 from driving_clips.errors import ClipError
 
@@ -105,7 +106,8 @@ def _config(folder: str, data_dir: str | None) -> RunConfig:
 
 def _asker(config: RunConfig, record: Record) -> Asker:
     """Return what makes request bodies; the model's id is taken from the record, no server is asked."""
-    model = open_model(config)
+    settings = model_settings(config)
+    model = create_model_wrapper(config.model_name, config.server_ip, settings=settings, init_model=False)
     asker = make_asker(config, model, Budget(), EventLog(None))
     if isinstance(model, BaseWrapper) and record.provenance is not None and record.provenance.model_id:
         model.model_id = record.provenance.model_id
@@ -114,21 +116,30 @@ def _asker(config: RunConfig, record: Record) -> Asker:
 
 def _parts(record: Record, folder: str, config: RunConfig) -> list[Part]:
     """Return the conversation of the first question, its frames decoded anew."""
-    footage = make_footage(config, open_loader(config))
-
-    def load(file: str, index: int, _: int) -> Shot:
-        try:
-            return footage.shot_at(record.clip_id, file, index)
-        except ClipError as error:
-            raise CocLabelingError(f"{error} Give the dataset's folder with --data_dir if it has moved.") from error
-
-    parts = []
+    wanted: dict[str, set[int]] = {}
     for message in record.prompt:
-        if message.m_type == REFERENCE:
-            parts.append(Part(message.role, files.read_text(files.join(folder, files.base_name(message.content)))))
-        else:
-            parts.append(part_of(message, load))
-    return parts
+        for frame in references(message):
+            wanted.setdefault(frame.file, set()).add(frame.index)
+    footage = make_footage(config, open_loader(config))
+    try:
+        shots = {
+            (file, index): shot
+            for file, indices in wanted.items()
+            for index, shot in footage.shots_of(record.clip_id, file, indices).items()
+        }
+    except ClipError as error:
+        raise CocLabelingError(f"{error} Give the dataset's folder with --data_dir if it has moved.") from error
+    return [_part(message, shots, folder) for message in record.prompt]
+
+
+def _part(message: PromptMessage, shots: Mapping[tuple[str, int], Shot], folder: str) -> Part:
+    if message.m_type != REFERENCE:
+        return part_of(message, shots)
+    path = files.join(folder, files.base_name(message.content))
+    try:
+        return Part(message.role, files.read_text(path))
+    except OSError as error:
+        raise CocLabelingError(f"{path}: the static part of the prompt is gone ({error}).") from error
 
 
 def _questions(

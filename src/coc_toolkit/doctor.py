@@ -18,7 +18,7 @@ OUR_COMMANDS = ("coc", "meta-action-autolabel")
 
 # extra: (distributions, what it is for)
 EXTRAS = {
-    "vlm": (("av", "openai", "tenacity"), "labels from vision-language models behind HTTP (in a later version)"),
+    "vlm": (("av", "openai"), "labels from vision-language models behind HTTP"),
     "vllm": (("vllm",), "local models on a GPU (in a later version)"),
     "review": (("fastapi", "uvicorn"), "human review in the browser (in a later version)"),
     "model": (("torch", "transformers", "accelerate", "safetensors"), "the reasoning model (in a later version)"),
@@ -32,10 +32,10 @@ EXTRAS = {
 CREDENTIALS = {
     "NVIDIA-hosted Azure OpenAI": (
         ("NVHOST_OAI_CLIENT_ID", "NVHOST_OAI_CLIENT_SECRET"),
-        "gpt5 and gpt5.5, first choice (in a later version)",
+        "gpt5 and gpt5.5, first choice",
     ),
-    "NVIDIA inference": (("NVIDIA_API_KEY",), "gpt5 and gpt5.5, second choice (in a later version)"),
-    "OpenAI": (("OPENAI_API_KEY",), "gpt5 and gpt5.5, third choice (in a later version)"),
+    "NVIDIA inference": (("NVIDIA_API_KEY",), "gpt5 and gpt5.5, second choice"),
+    "OpenAI": (("OPENAI_API_KEY",), "gpt5 and gpt5.5, third choice"),
     "Hugging Face": (("HF_TOKEN",), "gated model weights and datasets (in a later version)"),
 }
 

@@ -6,6 +6,7 @@ Importing this module needs the extra ``vlm``; ``require`` says so where it is m
 import asyncio
 import json
 import math
+import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._allow_hosts = tuple(allow_hosts)
         self._log = log
         self._headers = _HEADERS_SENT | {name.lower() for name in headers}
-        self._inner: dict[str | None, httpx2.AsyncHTTPTransport] = {}
+        self._inner: dict[tuple[str, str | None], httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request.
@@ -85,16 +86,20 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             [(name, value) for name, value in request.headers.multi_items() if name.lower() in self._headers]
         )
         self._log.add(host, requests=1, n_bytes=int(request.headers.get("content-length", 0)))
-        response = await self._by_proxy(_proxy(scheme, host)).handle_async_request(request)
+        response = await self._transport(scheme, _proxy(scheme, host)).handle_async_request(request)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Limited(response.stream)
         return response
 
-    def _by_proxy(self, proxy: str | None) -> httpx2.AsyncHTTPTransport:
-        if proxy not in self._inner:
+    def _transport(self, scheme: str, proxy: str | None) -> httpx2.AsyncHTTPTransport:
+        if (scheme, proxy) not in self._inner:
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_ALIVE_S)
-            self._inner[proxy] = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy)
-        return self._inner[proxy]
+            # Reading the system's certificates takes 40 ms, in vain where no certificate is ever seen. The empty
+            # context trusts nobody.
+            is_plain = scheme == "http" and proxy is None
+            verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else True
+            self._inner[scheme, proxy] = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy, verify=verify)
+        return self._inner[scheme, proxy]
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -196,7 +197,7 @@ class VideoReader:
         left, index = set(wanted), 0
         self.stream.codec_context.skip_frame = "DEFAULT"
         rewind(self.container, self.stream, self.table)
-        for packet in [*usable(self.container.demux(self.stream)), None]:
+        for packet in chain(usable(self.container.demux(self.stream)), [None]):
             frames = decode(self.stream, packet)
             if frames is None:
                 raise self._undecodable(min(left))

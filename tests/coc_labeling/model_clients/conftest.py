@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from pydantic import BaseModel
 
 from builders.fake_openai import FakeOpenAI
 from coc_labeling.model_clients.retrying import Timing
@@ -19,10 +18,6 @@ CREDENTIALS = (
     "OPENAI_ORG_ID",
     "OPENAI_PROJECT",
 )
-
-
-class Sentence(BaseModel):
-    sentence: str
 
 
 class Clock:
@@ -65,6 +60,9 @@ def ask(fake, clock):
         chosen = ModelSettings(**{"base_url": fake.base_url, "model": "fake-model", **settings})
         wrapper = create_model_wrapper("openai_compatible", timeout_sec=timeout_sec, settings=chosen)
         wrapper.timing = clock.timing
-        return wrapper.infer([wrapper.add_message("user", "text", "What now?")], json_schema=json_schema)
+        try:
+            return wrapper.infer([wrapper.add_message("user", "text", "What now?")], json_schema=json_schema)
+        finally:
+            wrapper.close()
 
     return _ask

@@ -101,7 +101,8 @@ class ChatWrapper(BaseWrapper):
         json_schema: type[BaseModel] | None = None,
     ) -> dict[str, Any]:
         """Return the exact JSON body that ``infer`` sends."""
-        self._configured()
+        if self.init_model:
+            self._configured()
         settings = self.settings
         body = self.parameters(max_tokens, seed, temperature, top_p, repetition_penalty)
         if json_schema is not None and settings.response_format == "json_schema":

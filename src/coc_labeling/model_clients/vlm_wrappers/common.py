@@ -234,6 +234,10 @@ class BaseWrapper:
         """Return the answer to a body that ``request`` built; result and errors are those of ``ainfer``."""
         raise NotImplementedError(f"{type(self).__name__} defines neither infer, ainfer nor send")
 
+    def close(self) -> None:
+        """Close the connections that ``infer`` opened."""
+        background.run(self.aclose())
+
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
         return

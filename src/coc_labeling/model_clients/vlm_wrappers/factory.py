@@ -28,6 +28,8 @@ def create_model_wrapper(
     ip_addr: str | Sequence[str] | None = None,
     timeout_sec: float = 600,
     settings: ModelSettings | None = None,
+    *,
+    init_model: bool = True,
 ) -> Any:
     """Return a wrapper that is ready for requests; nothing is opened yet.
 
@@ -38,6 +40,7 @@ def create_model_wrapper(
         ip_addr: servers, for models that take them.
         timeout_sec: of one attempt, in s.
         settings: how models are reached, None for the defaults.
+        init_model: False for a wrapper that only builds requests: no credentials or addresses are looked for.
 
     Raises:
         CocLabelingError: unknown name; or the wrapper's own error about credentials, addresses or hosts.
@@ -46,7 +49,10 @@ def create_model_wrapper(
         wrapper_class = registry.look_up("model_name", model_name, MODEL_WRAPPER_REGISTRY, ENTRY_POINTS)
     except KeyError as error:
         raise CocLabelingError(error.args[0]) from None
-    wrapper = wrapper_class(model_name, init_model=True, ip_addr=ip_addr, timeout_sec=timeout_sec)
+    wrapper = wrapper_class(model_name, init_model=init_model, ip_addr=ip_addr, timeout_sec=timeout_sec)
     if isinstance(wrapper, BaseWrapper):
-        wrapper.configure(settings or ModelSettings())
+        if init_model:
+            wrapper.configure(settings or ModelSettings())
+        else:
+            wrapper.settings = settings or ModelSettings()
     return wrapper
