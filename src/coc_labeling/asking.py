@@ -133,7 +133,7 @@ class WindowAsk:
         cached = answer is not None
         if answer is None:
             answer = await self._send(body, form)
-            asker.cache.put(address, answer)
+            await asyncio.to_thread(asker.cache.put, address, answer)
         usage = Usage() if cached else _usage(answer)
         text = answer.get("text", answer.get("content"))
         call = ModelCall(

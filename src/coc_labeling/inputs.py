@@ -56,6 +56,8 @@ class RunResult:
             f"{spent['requests']} requests answered, {spent['answered_from_cache']} from the cache, "
             f"{spent['prompt_tokens']} + {spent['response_tokens']} tokens{cost}"
         ]
+        if noted := self.extra["windows_with_video_notes"]:
+            lines.append(f"note: something was odd with the video of {noted} windows, see window.notes of their records")
         for host, sent in self.extra["egress"].items():
             lines.append(f"  sent to {host}: {sent['images']} pictures, {sent['bytes'] / 1e6:.1f} MB")
         return lines

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 PREPARED_AHEAD = 2  # clips per worker that are begun or wait to be taken
 ALIKE_AT_START = 8  # so many failures of one kind, and nothing else: every request would fail so
 ALIKE_LATER = 50  # the same in a row, after some went well
+ROWS_AT_ONCE = 32  # of records that are written; where a run is killed, so many are found again from their files
 INTERRUPTED = "interrupted"
 
 
@@ -94,6 +96,7 @@ class ModelRun:
     stop: Stop = field(default_factory=Stop)
     _alike: deque[str] = field(default_factory=deque)
     _answered: bool = False
+    _rows: list[dict[str, Any]] = field(default_factory=list)
 
     def label(self, tasks: Iterator[GroupTask]) -> Stop:
         """Label the windows of ``tasks``; returns why it ended early, if it did."""
@@ -118,6 +121,7 @@ class ModelRun:
                 shelf.close()
                 await asyncio.gather(*asking, return_exceptions=True)
                 await self.asker.close()
+                self._index()
                 await feeding
 
     def _interrupt(self, asking: set[asyncio.Task]) -> None:
@@ -167,7 +171,7 @@ class ModelRun:
         self._write_example(window)
         try:
             labelled = await self.agent.label(window, asked)
-            self._write(window, labelled, asked)
+            await self._write(window, labelled, asked)
         except BudgetReachedError as error:
             self.stop("budget", str(error))
         except ClipError as error:
@@ -183,12 +187,14 @@ class ModelRun:
         finally:
             self.status.in_flight -= 1
 
-    def _write(self, window: PreparedWindow, labelled: Labelled, asked: WindowAsk) -> None:
+    async def _write(self, window: PreparedWindow, labelled: Labelled, asked: WindowAsk) -> None:
         self._answered = True
         self._alike.clear()
         try:
-            row = self.recorder.write(window, labelled, asked)
-            self.journal.append(pa.RecordBatch.from_pylist([row], LABELS_SCHEMA))
+            row = await asyncio.to_thread(self.recorder.write, window, labelled, asked)
+            self._rows.append(row)
+            if len(self._rows) >= ROWS_AT_ONCE:
+                self._index()
         except OSError as error:
             raise write_error(error, self.recorder.folder.path) from error
         count_row(row, item_of(row["clip_id"], row["event_start_timestamp"]), self.tally, "labelled")
@@ -206,6 +212,12 @@ class ModelRun:
             said = (f"--- {part.role}\n{part.reference().content}" for part in window.parts)
             files.write_atomic(self.example_path, "\n".join(said) + "\n")
             self.example_path = None
+
+    def _index(self) -> None:
+        """Add the rows of written records to the journal."""
+        rows, self._rows = self._rows, []
+        if rows:
+            self.journal.append(pa.RecordBatch.from_pylist(rows, LABELS_SCHEMA))
 
     def _fail(self, error: ClipError, window: PreparedWindow) -> None:
         self._count_problem(problem_of(error, window.keyframe))

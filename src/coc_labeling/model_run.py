@@ -44,10 +44,13 @@ def open_model(config: RunConfig) -> Any:
     """Return the wrapper that reaches the model; nothing is sent yet.
 
     Raises:
-        CocLabelingError: credentials, addresses or permissions are missing.
+        CocLabelingError: credentials, addresses, permissions or folders are missing.
+        DatasetError: an unknown redactor.
     """
     if config.egress.redactor is not None:
         find_redactor(config.egress.redactor)
+    if config.data_loader.video.save_segment_videos:
+        SegmentVideos.of(config)
     price_of(config)
     return create_model_wrapper(config.model_name, config.server_ip, config.timeout_sec, model_settings(config))
 

@@ -133,5 +133,6 @@ def _step_3(request: PipelineRequest, meta_action_dir: str, keyframe_file: str) 
         "data.cache_dir": files.absolute(files.join(request.out, "cache")),
         "data.meta_action_dir": files.absolute(meta_action_dir),
         "data.segment_config_path": files.absolute(keyframe_file),
+        "data_loader.video.segment_video_output_dir": files.absolute(files.join(request.out, "video_segment")),
     }
     return load_config("base_config_vlm_rel_ts", request.overrides, settings=settings)
