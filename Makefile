@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint bench clean help
+.PHONY: demo vlm test lint bench clean help
 
 help:
 	@echo "make demo   set up, label the drives in demo_data/, print where labels and report are"
+	@echo "make vlm    set up what vision-language models need (video, HTTP)"
 	@echo "make test   set up, run the tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  the benchmark table (several minutes)"
@@ -23,12 +24,19 @@ $(VENV)/.base: requirements/base.lock requirements/build.lock pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps -e .
 	@touch $@
 
+$(VENV)/.vlm: $(VENV)/.base requirements/vlm.lock
+	$(PIP) install --no-build-isolation --require-hashes -r requirements/vlm.lock
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.base requirements/dev.lock
 	$(PIP) install --no-build-isolation --require-hashes -r requirements/dev.lock
 	@touch $@
 
 demo: $(VENV)/.base
 	$(BIN)/coc demo
+
+vlm: $(VENV)/.vlm
+	$(BIN)/coc doctor || true
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -15,10 +15,12 @@ from coc_labeling.schema import (
     Longitudinal,
     LongitudinalDecision,
     MetaActionSpan,
+    ModelCall,
     PromptMessage,
     Provenance,
     Record,
     Relation,
+    Repair,
     Side,
     Usage,
     WindowInfo,
@@ -42,6 +44,17 @@ HOSTILE = [
     "!!python/object/apply:os.system ['true']",
     "two\nlines",
     "two\r\nlines\n",
+    "carriage\rreturns\r",
+    "lines end in blanks  \nand in tabs\t\n",
+    "  the first line is indented\nthe second is not",
+    "\n\nblank lines before\n\nbetween\n\n\nand after\n\n\n",
+    "\tfirst a tab\n\tand again\n",
+    "# heading\n- item: one\n---\n...\n%TAG\n",
+    "\n",
+    " \n ",
+    "Füßgänger\n歩行者 🚗\n\u2028and\x85others\n",
+    "a line of " + "many words " * 30 + "\nand another",
+    "one with a bell \a\nand a zero \0",
     "  spaces around  ",
     "tab\tand bell\a and zero\0",
     "%TAG",
@@ -115,12 +128,126 @@ def records(draw) -> Record:
         event_start_timestamp=t_us,
         final_content=released_content(label),
         label=label,
+        window=draw(st.none() | _windows),
+        provenance=draw(st.none() | _provenances),
+        usage=draw(_usages),
+        calls=tuple(draw(st.lists(_calls, max_size=2))),
+        repair=draw(st.none() | _repairs),
         prompt=tuple(draw(st.lists(st.builds(PromptMessage, role=words, m_type=words, content=texts), max_size=2))),
     )
 
 
+_counts = st.integers(0, 10**9)
+_usages = st.builds(
+    Usage, prompt_tokens=_counts, response_tokens=_counts, reasoning_tokens=_counts, cached_tokens=_counts
+)
+_windows = st.builds(
+    WindowInfo,
+    history_sec=st.floats(0, 20),
+    future_sec=st.floats(0, 20),
+    frames=st.integers(0, 500),
+    missing_frames=st.integers(0, 500),
+    notes=st.lists(texts, max_size=2).map(tuple),
+)
+_provenances = st.builds(
+    Provenance,
+    agent=texts,
+    model=texts,
+    model_id=texts,
+    request_hash=texts,
+    sampling=st.dictionaries(words, st.none() | st.integers(-9, 9) | st.floats(0, 2) | texts, max_size=2),
+    images=st.dictionaries(words, st.none() | st.integers(0, 4000), max_size=2),
+)
+_calls = st.builds(
+    ModelCall,
+    purpose=st.sampled_from(["label", "more_tokens", "again", "repair"]),
+    request_hash=texts,
+    max_tokens=st.integers(1, 10**6),
+    finish_reason=texts,
+    answer=texts,
+    from_cache=st.booleans(),
+    usage=_usages,
+)
+_repairs = st.builds(
+    Repair,
+    outcome=st.sampled_from(["repaired", "failed"]),
+    reasons=st.lists(texts, max_size=2).map(tuple),
+    before=texts,
+    after=st.none() | texts,
+)
+
+
 def full_record() -> Record:
-    """Return the record that ``tests/data/records/v1.yaml`` holds."""
+    """Return the record that ``tests/data/records/v1.yaml`` holds: a model's label, repaired."""
+    plain = plain_record()
+    first = (
+        '{"unreadable": false, "components": [...], "trace": "Ego drives 8.0 m/s. Observed: a lead vehicle.",\n'
+        ' "effect_on_ego_behavior": "Stop: the lead vehicle, 12 m ahead, stands."}'
+    )
+    second = '{"effect_on_ego_behavior": "Decelerate: the lead vehicle, 12 m ahead, stands."}\n'
+    return plain.model_copy(
+        update={
+            "window": plain.window.model_copy(
+                update={
+                    "frames": 15,
+                    "missing_frames": 1,
+                    "notes": ("a.front.mp4: there are no frame timestamps beside the video",),
+                }
+            ),
+            "provenance": plain.provenance.model_copy(
+                update={
+                    "model_id": "provider/some-model-2026",
+                    "sampling": {"temperature": 0.0, "seed": 42, "max_tokens": 4096},
+                    "images": {"quality": 85, "max_side": 1280, "max_pixels": None},
+                }
+            ),
+            "usage": Usage(prompt_tokens=900, response_tokens=31, reasoning_tokens=8, cached_tokens=512),
+            "calls": (
+                ModelCall(
+                    purpose="label",
+                    request_hash="1e",
+                    max_tokens=4096,
+                    finish_reason="stop",
+                    answer=first,
+                    usage=Usage(prompt_tokens=900, response_tokens=31, reasoning_tokens=8, cached_tokens=512),
+                ),
+                ModelCall(
+                    purpose="repair",
+                    request_hash="2f",
+                    max_tokens=4096,
+                    finish_reason="stop",
+                    answer=second,
+                    from_cache=True,
+                ),
+            ),
+            "repair": Repair(
+                outcome="repaired",
+                reasons=("it says that ego stops, but ego keeps moving, never slower than 5.0 m/s",),
+                before="Stop: the lead vehicle, 12 m ahead, stands.",
+                after="Decelerate: the lead vehicle, 12 m ahead, stands.",
+            ),
+            "prompt": (
+                PromptMessage(role="system", m_type="text", content="# Task\nYou label recorded driving.\n"),
+                PromptMessage(
+                    role="user",
+                    m_type="text",
+                    content="# Ego speed (m/s)\n(t=-2.0s) longitudinal 8.00, lateral 0.00\n"
+                    "(t=-1.5s) longitudinal 8.00, lateral 0.00",
+                ),
+                PromptMessage(role="user", m_type="text", content="# Frames of front"),
+                PromptMessage(
+                    role="user",
+                    m_type="video",
+                    content="t=-1.98s [a.front.mp4, index=318, ts=10617000]\n"
+                    "t=-1.48s [a.front.mp4, index=333, ts=11117000]",
+                ),
+            ),
+        }
+    )
+
+
+def plain_record() -> Record:
+    """Return the record that ``tests/data/records/v1_without_calls.yaml`` holds: what Part 1 wrote."""
     label = CoCLabel(
         longitudinal=Longitudinal(decision="follow_lead", cause_ids=("c1", "c2")),
         lateral=Lateral(decision="nudge_in_lane", direction="left", cause_ids=("unobserved",)),

@@ -3,10 +3,20 @@ import yaml
 from hypothesis import given, settings
 
 from builders.golden import TESTS
-from builders.records import HOSTILE, full_record, records
+from builders.records import HOSTILE, full_record, plain_record, records
 from coc_labeling.errors import RecordError
 from coc_labeling.records import UPGRADES, from_yaml, to_yaml, upgrade
-from coc_labeling.schema import SCHEMA_VERSION, CoCLabel, Record, abstain, released_content
+from coc_labeling.schema import (
+    SCHEMA_VERSION,
+    CoCLabel,
+    ModelCall,
+    PromptMessage,
+    Record,
+    Repair,
+    Usage,
+    abstain,
+    released_content,
+)
 
 FOLDER = TESTS / "data" / "records"
 CLIP = "b6700354-ab89-45ec-8b47-7d6dbfe16b1a"
@@ -64,6 +74,31 @@ def test_today_s_version_is_read():
     assert from_yaml(golden("v1"), "v1.yaml", CLIP) == full_record()
 
 
+def test_records_of_before_there_were_calls_are_read_as_they_are():
+    assert from_yaml(golden("v1_without_calls"), "v1_without_calls.yaml", CLIP) == plain_record()
+
+
+def test_people_read_prompts_line_by_line():
+    written = to_yaml(full_record())
+    assert "  - role: system\n    m_type: text\n    content: |\n      # Task\n      You label recorded driving.\n" in written
+    assert "    content: |-\n      t=-1.98s [a.front.mp4, index=318, ts=10617000]\n" in written
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_is_said_to_a_model_or_by_it_is_read_back(text):
+    own = plain_record().model_copy(
+        update={
+            "prompt": (PromptMessage(role="system", m_type="text", content=text),),
+            "calls": (ModelCall(purpose="label", request_hash="1e", max_tokens=9, answer=text),),
+            "repair": Repair(outcome="failed", reasons=(text,), before=text, after=f"{text}\n{text}"),
+        }
+    )
+    content = to_yaml(own).encode().decode("utf-8-sig")
+    assert from_yaml(content, "file") == own
+    seen = yaml.load(content, Loader=yaml.SafeLoader)["results"]
+    assert (seen["prompt"][0]["content"], seen["calls"][0]["answer"]) == (text, text)
+
+
 def test_the_released_nested_form_is_read():
     own = from_yaml(golden("v0_nested"), "v0_nested.yaml", CLIP)
     assert (own.schema_version, own.clip_id) == (1, CLIP)
@@ -76,12 +111,13 @@ def test_the_released_flat_form_is_read_with_its_prompt_and_tokens():
     own = from_yaml(golden("v0_flat"), "v0_flat.yaml", CLIP)
     assert own.label.effect_on_ego_behavior == "Stop behind the lead vehicle."
     assert own.provenance.prompt_version == "coc_autolabeling_release"
-    assert own.usage.model_dump() == {"prompt_tokens": 1, "response_tokens": 2, "reasoning_tokens": 3}
+    assert own.usage == Usage(prompt_tokens=1, response_tokens=2, reasoning_tokens=3)
+    assert (own.calls, own.repair) == ((), None)
     assert [(m.role, m.m_type) for m in own.prompt] == [("system", "text"), ("user", "video")]
     assert own.prompt[1].content == "[front.mp4, index=318, ts=10600000]"
 
 
-@pytest.mark.parametrize("name", ["v0_nested", "v0_flat"])
+@pytest.mark.parametrize("name", ["v0_nested", "v0_flat", "v1_without_calls"])
 def test_an_upgraded_record_is_written_as_today_s(name):
     own = from_yaml(golden(name), name, CLIP)
     assert from_yaml(to_yaml(own), name) == own

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_runs.shards import Shard
-from builders.records import full_record
+from builders.records import full_record, plain_record
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.records import to_yaml
 from coc_labeling.results import (
@@ -122,6 +122,8 @@ def test_a_row_says_what_the_record_says(folder):
     assert stored["sentence"] == full_record().label.effect_on_ego_behavior
     assert stored["meta_actions"] == ["gentle_deceleration"]
     assert (stored["prompt_tokens"], stored["response_tokens"]) == (900, 31)
+    assert (stored["reasoning_tokens"], stored["cached_tokens"]) == (8, 512)
+    assert stored["repair"] == "repaired"
     assert stored["file_size"] == len(to_yaml(full_record()).encode()) == row["file_size"]
 
 
@@ -130,6 +132,11 @@ def test_an_abstention_s_row_has_its_reason(folder):
     row = as_row(Record.model_validate(own), files.FileStamp(1, 2))
     assert (row["status"], row["abstention_reason"], row["sentence"]) == ("abstention", "no_frames", None)
     assert row["longitudinal_causes"] == []
+
+
+def test_a_record_without_calls_has_a_row_too():
+    row = as_row(plain_record(), files.FileStamp(1, 2))
+    assert (row["repair"], row["cached_tokens"], row["prompt_tokens"]) == (None, 0, 900)
 
 
 def test_rows_are_sorted_by_clip_and_time_and_the_last_of_a_record_counts(folder):
@@ -268,7 +275,10 @@ def test_a_damaged_table_is_named_when_labels_are_loaded(folder):
 
 
 def test_tokens_are_added_up_over_all_records():
-    rows = [{"prompt_tokens": 5, "response_tokens": 2, "reasoning_tokens": 0}, {"prompt_tokens": 7}]
+    rows = [
+        {"prompt_tokens": 5, "response_tokens": 2, "reasoning_tokens": 0, "cached_tokens": 4},
+        {"prompt_tokens": 7},
+    ]
     table = pa.Table.from_pylist(rows, LABELS_SCHEMA)
-    assert token_totals(table) == {"prompt": 12, "response": 2, "reasoning": 0}
-    assert token_totals(LABELS_SCHEMA.empty_table()) == {"prompt": 0, "response": 0, "reasoning": 0}
+    assert token_totals(table) == {"prompt": 12, "response": 2, "reasoning": 0, "cached": 4}
+    assert set(token_totals(LABELS_SCHEMA.empty_table()).values()) == {0}

@@ -197,7 +197,7 @@ def test_the_summary_tells_command_config_counts_and_tokens(inputs, out):
     assert told["command"] == "coc_labeling.data_labeling"
     assert told["config"]["data"]["dataset_name"] == "table"
     assert sum(told["counts"].values()) == told["keyframes"] == len(records_in(only_run(out)))
-    assert told["tokens"] == {"prompt": 0, "response": 0, "reasoning": 0}
+    assert told["tokens"] == {"prompt": 0, "response": 0, "reasoning": 0, "cached": 0}
 
 
 @pytest.mark.parametrize("key", ["data_dir", "meta_action_dir"])

@@ -1,4 +1,8 @@
+import subprocess
+import sys
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -21,6 +25,7 @@ from driving_clips.files import exists
 from driving_clips.video import reading
 from driving_clips.video.reading import VideoReader
 
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "cosmos_reason_sample.mp4"
 NTSC = Fraction(30_000, 1001)
 VARIED = tuple(int(t) for t in np.cumsum(np.random.default_rng(5).integers(1500, 9000, 60)))
 KINDS = {
@@ -262,7 +267,32 @@ def test_a_file_that_is_gone_is_named(tmp_path):
 
 
 def test_without_pyav_it_is_said_what_to_install(folder, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    monkeypatch.setitem(sys.modules, "av", None)
     path = write_video(folder, b"", name="x.mp4")
     with pytest.raises(DatasetError, match=r"pip install 'coc-toolkit\[vlm\]'"):
         VideoReader(location_of(path))
+
+
+def test_a_real_video_is_read():
+    with VideoReader(VideoLocation("front", str(SAMPLE))) as video:
+        assert (video.codec, video.fps, len(video.t_us)) == ("h264", 4.0, 10)
+        with av.open(str(SAMPLE)) as container:
+            expected = [frame.to_ndarray() for frame in container.decode(video=0)]
+        for index, frame in video.frames([9, 0, 4]):
+            assert np.array_equal(frame.to_ndarray(), expected[index])
+
+
+def test_the_package_can_be_imported_without_pyav():
+    modules = "reading, segments, pictures, locating, timestamps, opening, packets, encoding"
+    code = f"import sys; sys.modules['av'] = sys.modules['PIL'] = None; from driving_clips.video import {modules}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_frame_that_does_not_come_out_is_tried_again_from_an_earlier_keyframe(folder):
+    content = video_bytes(gop=12)
+    path = write_video(folder, content, name="lie.mp4")
+    with VideoReader(location_of(path)) as video:
+        lying = video.table.is_key.copy()
+        lying[17] = True  # which cannot be decoded from there
+        video.table = replace(video.table, is_key=lying)
+        assert_exact(video, sequential(content, path), [17, 40])
