@@ -8,19 +8,22 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
+import yaml
 
 from builders.commands import contents, leftovers, summary
 from builders.fake_openai import Behaviour, FakeOpenAI, Ok, Request, Writer
-from builders.runs import Inputs, only_run, prepare, records_in, rows_of, write_keyframes
+from builders.runs import Inputs, config, only_run, prepare, records_in, rows_of, write_keyframes
 from builders.videos import times_of, video_bytes, write_video
-from coc_labeling import model_engine
+from coc_labeling import data_labeling, dry_run, model_engine
+from coc_labeling.config.schema import RunConfig
 from coc_labeling.data_labeling import main
 from coc_labeling.model_clients.retrying import Timing
 from coc_labeling.records import from_yaml
@@ -129,18 +132,28 @@ class Held:
 
 
 @contextmanager
-def prepared_in_process() -> Iterator[None]:
-    """Prepare windows in this process: starting a worker costs a second, and most tests are of what comes after."""
+def in_this_process() -> Iterator[None]:
+    """Let the command work in this process, quickly.
+
+    Windows are prepared here, for starting a worker costs a second, and the preset is composed once: Hydra takes 0.2 s
+    each time. Most tests are of what comes after; those that are not use the command as it is.
+    """
     in_workers = model_engine.map_ordered
 
     def here(*arguments: Any, isolated: bool = False, **options: Any) -> Any:
         return in_workers(*arguments, isolated=False, **options)
 
-    model_engine.map_ordered = here
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for user in (model_engine, dry_run):
+            patch.setattr(user, "map_ordered", here)
+        patch.setattr(data_labeling, "load_config", _quick_config)
         yield
-    finally:
-        model_engine.map_ordered = in_workers
+
+
+def _quick_config(preset: str, overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
+    assert (preset, config_dir) == ("base_config_vlm_rel_ts", None)
+    pairs = (override.partition("=") for override in overrides)
+    return config(**{key.replace(".", "__"): yaml.safe_load(value) for key, _, value in pairs})
 
 
 @dataclass

@@ -1,9 +1,13 @@
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders.driving import drive
 from builders.scenes import NO_BOXES, motion_of
 from coc_labeling.keyframes import Keyframe
-from coc_labeling.windows import make_window
+from coc_labeling.windows import Sampling, make_window
 from driving_clips.errors import ClipRejectedError
 from meta_action.timeline import Span, timeline
 
@@ -79,3 +83,45 @@ def test_a_timestamp_between_ticks_belongs_to_the_tick_before():
     own = window(0, t_us=3_099_999)
     assert own.row == 30
     assert own.t0_us == 3_099_999
+
+
+def test_the_default_window_has_sixteen_times_of_which_the_fifth_is_the_keyframe():
+    offsets = Sampling(2, 6, 0.5).offsets_us
+    assert offsets == tuple(range(-2_000_000, 6_000_000, 500_000))
+    assert (len(offsets), offsets[4], offsets[-1]) == (16, 0, 5_500_000)
+    assert Sampling(2, 6, 0.5).end_us == 6_000_000
+
+
+@pytest.mark.parametrize(
+    ("sampling", "offsets", "end_us"),
+    [
+        (Sampling(0, 0.5, 0.5), (0,), 500_000),
+        (Sampling(0.5, 0, 0.5), (-500_000,), 0),
+        (Sampling(0, 0, 0.5), (), 0),
+        (Sampling(0.3, 0.3, 0.1), (-300_000, -200_000, -100_000, 0, 100_000, 200_000), 300_000),
+        (Sampling(1, 1, 0.4), (-800_000, -400_000, 0, 400_000), 800_000),
+        (Sampling(0.1, 0.1, 0.25), (), 0),
+        (Sampling(0, 0.1, 1 / 30), (0, 33_333, 66_667), 100_000),
+    ],
+)
+def test_times_are_whole_intervals_from_the_keyframe(sampling, offsets, end_us):
+    assert (sampling.offsets_us, sampling.end_us) == (offsets, end_us)
+
+
+@given(st.floats(0, 20), st.floats(0, 20), st.floats(0.01, 5))
+def test_sampled_times_lie_in_the_window_and_are_evenly_spaced(history, future, interval):
+    sampling = Sampling(history, future, interval)
+    offsets = (*sampling.offsets_us, sampling.end_us)
+    assert -history * 1e6 - 1 <= offsets[0]
+    assert offsets[-1] <= future * 1e6 + 1
+    assert all(abs(b - a - interval * 1e6) <= 1 for a, b in pairwise(offsets))
+    assert len(offsets) == int(history / interval + 1e-9) + int(future / interval + 1e-9) + 1
+
+
+@given(st.integers(0, 20_000_000))
+def test_what_is_missing_is_what_the_times_lack(t_us):
+    own = window(0, t_us=t_us)
+    behind, ahead = missing(own)
+    assert behind == pytest.approx(max(0.0, 2.0 - (t_us // 100_000) / 10))
+    assert ahead == pytest.approx(max(0.0, 6.0 - (200 - t_us // 100_000) / 10))
+    assert own.row <= own.last_row < len(own.ego)

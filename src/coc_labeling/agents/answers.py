@@ -23,8 +23,7 @@ from coc_labeling.schema import (
 MAX_COMPONENTS = 8
 MAX_SENTENCE_CHARS = 400
 _REFUSAL = re.compile(
-    r"^\W*(?:i['’]?m sorry|i am sorry|sorry\b|i (?:can['’]?t|cannot|can not|am unable|['’]?m unable|won['’]?t)"
-    r"|as an ai)",
+    r"^\W*(?:(?:i['’]?m|i am) (?:sorry|unable|not able)|sorry\b|i (?:can['’]?t|cannot|can not|won['’]?t)|as an ai)",
     re.I,
 )
 _UNREADABLE = re.compile(

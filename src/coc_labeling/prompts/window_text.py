@@ -42,7 +42,7 @@ def meta_action_text(window: Window, sampling: Sampling, *, as_words: bool, with
             continue
         said = window.timeline.at(tick)
         axes = ", ".join(f"{axis}: {_name(said.get(axis), as_words=as_words)}" for axis in AXES)
-        lines.append(f"({seconds(offset_us, 1)}) {axes}" if with_times else axes)
+        lines.append(f"({_time(offset_us)}) {axes}" if with_times else axes)
     return "\n".join(lines)
 
 
@@ -58,7 +58,7 @@ def speed_text(window: Window, sampling: Sampling) -> str:
         if not ego.t_sec[0] <= at <= ego.t_sec[-1]:
             continue
         along, left = (float(np.interp(at, ego.t_sec, v)) for v in (ego.longitudinal_speed, ego.lateral_speed))
-        lines.append(f"({seconds(offset_us, 1)}) longitudinal {_number(along)}, lateral {_number(left)}")
+        lines.append(f"({_time(offset_us)}) longitudinal {_number(along)}, lateral {_number(left)}")
     return "\n".join(lines)
 
 
@@ -71,6 +71,10 @@ def seconds(offset_us: int, digits: int) -> str:
     """
     value = round(offset_us / 1e6, digits) + 0.0  # no "-0.0"
     return f"t={value:.{digits}f}s"
+
+
+def _time(offset_us: int) -> str:
+    return seconds(offset_us, 2 if offset_us % TICK_US else 1)
 
 
 def _number(value: float) -> str:
