@@ -22,12 +22,15 @@ class Scale:
     chunks: int  # of a run from chunk zips
     growing_chunks: tuple[int, ...]  # of the runs whose times and memory are compared
     keyframe_clips: int
+    rate_clips: int  # five windows each, labelled by a model
+    finished_records: int  # of the experiment that is resumed
+    real_clips: int  # of 1080p, labelled by a model
     repeats: int
     growing_repeats: int
 
 
-FULL = Scale(4_000, 104, (52, 104, 208), 30_000, 5, 2)
-QUICK = Scale(1_000, 4, (2, 4, 8), 3_000, 2, 1)
+FULL = Scale(4_000, 104, (52, 104, 208), 30_000, 800, 100_000, 100, 5, 2)
+QUICK = Scale(1_000, 4, (2, 4, 8), 3_000, 20, 500, 3, 2, 1)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,9 @@ class RunResult:
             f"{spent['prompt_tokens']} + {spent['response_tokens']} tokens{cost}"
         ]
         if noted := self.extra["windows_with_video_notes"]:
-            lines.append(f"note: something was odd with the video of {noted} windows, see window.notes of their records")
+            lines.append(
+                f"note: something was odd with the video of {noted} windows, see window.notes of their records"
+            )
         for host, sent in self.extra["egress"].items():
             lines.append(f"  sent to {host}: {sent['images']} pictures, {sent['bytes'] / 1e6:.1f} MB")
         return lines

@@ -42,6 +42,8 @@ class ResponseCache:
             return None
         if not isinstance(kept, dict) or kept.get("version") != VERSION or not isinstance(kept.get("answer"), dict):
             return None
+        if "content" not in kept["answer"]:
+            return None
         self.hits += 1
         return dict(kept["answer"])
 

@@ -58,7 +58,9 @@ def run(
     data_dir: Annotated[str, typer.Option("--data_dir", help="the dataset's root folder")],
     out: Annotated[str, typer.Option(help="folder for everything that is written")],
     dataset: Annotated[str, typer.Option(help="pai, comma2k19, boreas or table")] = "pai",
-    model_name: Annotated[str, typer.Option("--model_name", help="who labels: rules, or a model such as gpt5.5")] = "rules",
+    model_name: Annotated[
+        str, typer.Option("--model_name", help="who labels: rules, or a model such as gpt5.5")
+    ] = "rules",
     scene_list: Annotated[str | None, typer.Option("--scene_list", help="text file, one clip id per line")] = None,
     num_workers: Annotated[int, typer.Option("--num_workers", help="most processes to use")] = 32,
     shard: Annotated[str, typer.Option(help="do the I-th of N parts, I/N")] = "0/1",

@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -282,7 +283,8 @@ def atomic_path(path: str) -> Iterator[str]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends without an error."""
     folder, name = os.path.split(path)
     # Cut, so that the longest legal name still fits into a file name; the checksum keeps two of them apart.
-    short = f"{name[:80]}.{zlib.crc32(os.fsencode(name)):08x}"
+    # The thread's number, because two threads may write the same file.
+    short = f"{name[:80]}.{zlib.crc32(os.fsencode(name)):08x}.{threading.get_ident():x}"
     temporary = f"{folder or '.'}/.{short}.{_HOST}-{os.getpid()}.tmp"
     try:
         yield temporary

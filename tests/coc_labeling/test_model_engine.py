@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import json
 import random
 import shutil
@@ -106,12 +107,11 @@ def test_frames_that_a_short_video_lacks_are_told_to_the_model(model, own_data, 
 
 
 def test_a_full_disk_stops_the_run_and_counts_the_rest(model, server, monkeypatch, capfd):
-    write, written = ExperimentFolder.write, []
+    write, room = ExperimentFolder.write, itertools.count()
 
     def full(self, record):
-        if len(written) == 2:
+        if next(room) >= 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(record)
         return write(self, record)
 
     with monkeypatch.context() as patch:
@@ -417,6 +417,16 @@ def test_another_wish_is_another_request(model):
     again(model, "first")
     assert model(vlm_agent__seed=7) == 0
     assert model.asked == 2 * len(MOMENTS)
+
+
+def test_windows_that_ask_the_same_share_the_cache_in_peace(model, server, own_data, caplog):
+    for name in ("a", "b", "c", "d"):
+        for path in sorted(own_data.glob("clip_1.*")):
+            shutil.copy(path, own_data / path.name.replace("clip_1", name))
+    moments = [(name, frame) for frame in (60, 70, 80, 90) for name in ("a", "b", "c", "d")]
+    assert model(moments, data__data_dir=str(own_data)) == 0
+    model.check(moments)
+    assert "cache cannot be written" not in caplog.text
 
 
 def test_without_the_cache_everything_is_sent_again(model):

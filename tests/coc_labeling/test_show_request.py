@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from builders.coc import coc
-from builders.fake_openai import Ok, WrongSchema
+from builders.fake_openai import Ok, Refusal, WrongSchema
 from builders.model_runs import CAMERA, add_video, answer, small_video
 from builders.runs import records_in
 from coc_labeling.asking import request_hash
@@ -18,6 +18,7 @@ from coc_labeling.model_clients.vlm_wrappers import OpenAIWrapper
 from coc_labeling.show_request import show_request
 
 ONE = [("clip_1", 60)]
+MOVING = [("clip_2", 110)]  # never slower than 6.5 m/s: a label that stops contradicts it
 WRONG = answer(longitudinal={"decision": "fly", "cause_ids": []})
 CONTRADICTION = answer("Stop for the red light.", longitudinal={"decision": "stop", "cause_ids": ["unobserved"]})
 REPAIRED = {
@@ -27,18 +28,28 @@ REPAIRED = {
     "effect_on_ego_behavior": "Keep the speed.",
 }
 
+# What the server answers, and what is asked for it.
 SCRIPTS = {
-    "label": [Ok(answer())],
-    "again": [Ok(WRONG), Ok(answer())],
-    "again_after_prose": [Ok("Keep going."), Ok(answer())],
-    "again_after_other_json": [WrongSchema(), Ok(answer())],
-    "more_tokens": [Ok(answer()[:70], finish_reason="length"), Ok(answer())],
-    "more_tokens_then_again": [Ok(answer()[:70], finish_reason="length"), Ok(WRONG), Ok(answer())],
-    "repair": [Ok(CONTRADICTION), Ok(json.dumps(REPAIRED))],
-    "again_then_repair": [Ok(WRONG), Ok(CONTRADICTION), Ok(json.dumps(REPAIRED))],
-    "failed_repair": [Ok(CONTRADICTION), Ok("no")],
-    "non_ascii": [Ok('{"a": "Ampel: grün, 信号 \\ud83d\\ude00"}'), Ok(answer("Halt für Rot 信号."))],
-    "trailing_spaces": [Ok(" line \n\n\ttabs\t \n  x: - 'y' #z\n "), Ok(answer())],
+    "valid": ([Ok(answer())], ["label"]),
+    "invalid": ([Ok(WRONG), Ok(answer())], ["label", "again"]),
+    "prose": ([Ok("Keep going."), Ok(answer())], ["label", "again"]),
+    "other_json": ([WrongSchema(), Ok(answer())], ["label", "again"]),
+    "too_long": ([Ok(answer("Keep the speed. " * 100)), Ok(answer())], ["label", "again"]),
+    "invalid_twice": ([Ok(WRONG), Ok(WRONG)], ["label", "again"]),
+    "cut_off": ([Ok(answer()[:70], finish_reason="length"), Ok(answer())], ["label", "more_tokens"]),
+    "cut_off_then_invalid": (
+        [Ok(answer()[:70], finish_reason="length"), Ok(WRONG), Ok(answer())],
+        ["label", "more_tokens", "again"],
+    ),
+    "contradicting": ([Ok(CONTRADICTION), Ok(json.dumps(REPAIRED))], ["label", "repair"]),
+    "invalid_then_contradicting": (
+        [Ok(WRONG), Ok(CONTRADICTION), Ok(json.dumps(REPAIRED))],
+        ["label", "again", "repair"],
+    ),
+    "not_repaired": ([Ok(CONTRADICTION), Ok("no")], ["label", "repair"]),
+    "refused": ([Refusal()], ["label"]),
+    "non_ascii": ([Ok('{"a": "Ampel: grün, 信号 \\ud83d\\ude00 😀"}'), Ok(answer("Weiter bei Grün 信号."))], ["label", "again"]),
+    "odd_spaces": ([Ok(" line \n\n\ttabs\t \n  x: - 'y' #z\n "), Ok(answer())], ["label", "again"]),
 }
 
 
@@ -47,21 +58,17 @@ def record_of(model) -> str:
     return str(model.folder / name)
 
 
-def purposes(shown) -> list[str]:
-    return [one.call.purpose for one in shown]
-
-
 @pytest.mark.parametrize("save_prompt", ["full", "reference"])
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_the_requests_of_a_record_are_byte_for_byte_those_that_were_sent(model, server, kind, save_prompt):
-    server.script = list(SCRIPTS[kind])
-    assert model(ONE, save_prompt=save_prompt, vlm_agent__use_metaaction_check_pipeline="true") == 0
+    script, purposes = SCRIPTS[kind]
+    server.script = list(script)
+    assert model(MOVING, save_prompt=save_prompt, vlm_agent__use_metaaction_check_pipeline="true") == 0
     shown = show_request(record_of(model))
     assert [to_bytes(one.body)[0] for one in shown] == [request.body for request in server.requests]
     assert all(one.same for one in shown)
     assert [one.call.request_hash for one in shown] == [request_hash(request.json) for request in server.requests]
-    for name in ("again", "more_tokens", "repair"):
-        assert (name in purposes(shown)) == (name in kind)
+    assert [one.call.purpose for one in shown] == purposes
 
 
 def test_the_static_part_is_kept_once_where_prompts_are_kept_by_reference(model):
@@ -147,7 +154,8 @@ def test_on_the_terminal_pictures_are_cut_and_in_full_they_are_not(model, server
     assert model(ONE) == 0
     short, full = coc("show-request", record_of(model)), coc("show-request", record_of(model), "--full")
     assert (short.code, full.code) == (0, 0), short.err + full.err
-    assert "the same as sent" in short.out
+    assert "label: sha256" in short.err
+    assert ", the same as sent" in short.err
     assert len(short.out) < len(server.requests[0].body) / 2
     picture = server.requests[0].json["messages"][-1]["content"][-1]["image_url"]["url"]
     assert picture in full.out

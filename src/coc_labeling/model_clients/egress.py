@@ -104,7 +104,7 @@ class _Sent:
 
 
 class EgressLog:
-    """Counts what was sent to each host; what was tried counts, for the other side may have read it."""
+    """Counts what was sent to each host; an attempt that broke counts too, for the other side may have read it."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, _Sent] = {}

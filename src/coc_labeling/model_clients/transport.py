@@ -8,7 +8,7 @@ import json
 import math
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,9 @@ LARGEST_ANSWER_BYTES = 32 * 2**20
 _HEADERS_SENT = frozenset(
     {"host", "accept", "connection", "content-type", "content-length", "user-agent", "authorization"}
 )
+
+
+_IMAGES = "x-images"  # how many pictures a body holds, for the log; it is not sent
 
 
 class AnswerTooLarge(httpx2.TransportError):
@@ -82,11 +85,18 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         host, scheme = request.url.host, request.url.scheme
         if not allowed(host, request.url.port or {"http": 80, "https": 443}[scheme], self._allow_hosts):
             raise EgressRefused(f"a request to {host} was held back: add egress.allow_hosts=[{host}]", code="egress")
+        n_images = int(request.headers.get(_IMAGES, 0))
         request.headers = httpx2.Headers(
             [(name, value) for name, value in request.headers.multi_items() if name.lower() in self._headers]
         )
-        self._log.add(host, requests=1, n_bytes=int(request.headers.get("content-length", 0)))
-        response = await self._transport(scheme, _proxy(scheme, host)).handle_async_request(request)
+        try:
+            response = await self._transport(scheme, _proxy(scheme, host)).handle_async_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):  # nothing left
+            raise
+        except BaseException:
+            self._log.add(host, requests=1, images=n_images, n_bytes=int(request.headers.get("content-length", 0)))
+            raise
+        self._log.add(host, requests=1, images=n_images, n_bytes=int(request.headers.get("content-length", 0)))
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Limited(response.stream)
         return response
@@ -194,16 +204,15 @@ class Server:
             ModelError: no usable answer; its ``retryable`` says whether another attempt makes sense.
         """
         await self.gate.wait()
-        self.log.add(self.host, images=n_images)
-        return await self._guarded(path, body)
+        return await self._guarded(path, body, {_IMAGES: str(n_images)})
 
-    async def _guarded(self, path: str, body: bytes | None) -> dict[str, Any]:
+    async def _guarded(self, path: str, body: bytes | None, notes: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Make one attempt; a token that ran out on the way is renewed once without counting as a failure."""
         authorization = await self._authorization()
-        outcome = await self._attempt(path, body, authorization)
+        outcome = await self._attempt(path, body, {**authorization, **(notes or {})})
         if isinstance(outcome, ModelError) and outcome.status == 401 and self._tokens is not None:
             self._tokens.forget(authorization["Authorization"])
-            outcome = await self._attempt(path, body, await self._authorization())
+            outcome = await self._attempt(path, body, {**await self._authorization(), **(notes or {})})
         if not isinstance(outcome, ModelError):
             return outcome
         if outcome.status in (429, 503) and outcome.retry_after_s:

@@ -143,7 +143,7 @@ def _image_of(rgb: "VideoFrame") -> "Image":
     from PIL import Image
 
     plane = rgb.planes[0]
-    return Image.frombuffer("RGB", (rgb.width, rgb.height), memoryview(plane), "raw", "RGB", plane.line_size, 1)
+    return Image.frombuffer("RGB", (rgb.width, rgb.height), np.frombuffer(plane, np.uint8), "raw", "RGB", plane.line_size, 1)
 
 
 def _matrix(frame: "VideoFrame") -> int:
