@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from batch_runs.terminal import harmless
+
 LINE_EVERY_SEC = 30.0
 
 
@@ -73,7 +75,7 @@ def live(lines: Callable[[], list[str]]) -> Iterator[None]:
     if console.is_terminal:
 
         def show() -> Text:
-            return Text("\n".join(lines()), overflow="ellipsis", no_wrap=True)
+            return Text(harmless("\n".join(lines())), overflow="ellipsis", no_wrap=True)
 
         with Live(console=console, get_renderable=show, refresh_per_second=4, transient=True):
             yield
@@ -81,7 +83,7 @@ def live(lines: Callable[[], list[str]]) -> Iterator[None]:
 
     def report() -> None:
         while not ended.wait(LINE_EVERY_SEC):
-            console.print(lines()[0], soft_wrap=True)
+            console.print(harmless(lines()[0]), soft_wrap=True)
 
     ticker = threading.Thread(target=report, daemon=True)
     ticker.start()

@@ -1,11 +1,20 @@
 """What commands say: results on standard output, problems on standard error, and one way to end."""
 
 import logging
+import re
 import sys
 from collections.abc import Callable
 
 from batch_runs.outcomes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING
 from driving_clips import files
+
+# All but tab and line feed: a terminal obeys them, and a model's answer or a file's name may hold them.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """Return a text with its control characters replaced, fit for a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def say(*lines: str) -> None:
@@ -22,7 +31,7 @@ def complain(message: str) -> None:
 def _print(text: str, *, stderr: bool) -> None:
     from rich.console import Console  # worker processes start a third sooner without it
 
-    Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True).print(text)
+    Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True).print(harmless(text))
 
 
 def run_command(command: Callable[[], int], *usage_errors: type[Exception]) -> int:

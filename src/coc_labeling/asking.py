@@ -20,6 +20,8 @@ from coc_labeling.response_cache import ResponseCache
 from coc_labeling.schema import ModelCall, Usage
 
 MAX_KEPT_ANSWER_CHARS = 20_000
+MAX_KEPT_WORD_CHARS = 200  # of what a server says in a word, such as its finish_reason
+MOST_TOKENS = 10**12  # a larger count is nonsense, and tables could not hold it
 _INFER = ("max_tokens", "seed", "temperature", "top_p", "repetition_penalty")
 
 
@@ -140,13 +142,13 @@ class WindowAsk:
             purpose=purpose,
             request_hash=key,
             max_tokens=max_tokens,
-            finish_reason=str(answer.get("finish_reason") or ""),
+            finish_reason=_storable(str(answer.get("finish_reason") or ""))[:MAX_KEPT_WORD_CHARS],
             answer=_storable(text if isinstance(text, str) else json.dumps(text)),
             from_cache=cached,
             usage=usage,
         )
         self.calls.append(call)
-        self.fingerprint = str(answer.get("system_fingerprint") or "")
+        self.fingerprint = _storable(str(answer.get("system_fingerprint") or ""))[:MAX_KEPT_WORD_CHARS]
         asker.events.write("answer", self.clip_id, self.t_us, **call.model_dump(exclude={"answer"}))
         return answer
 
@@ -175,7 +177,9 @@ def request_hash(body: Mapping[str, Any]) -> str:
 
 def _without_pictures(value: Any) -> Any:
     if isinstance(value, str):
-        return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}" if value.startswith("data:") else value
+        if not value.startswith("data:"):
+            return value
+        return f"sha256:{hashlib.sha256(value.encode(errors='surrogatepass')).hexdigest()}"
     if isinstance(value, Mapping):
         return {key: _without_pictures(item) for key, item in value.items()}
     if isinstance(value, Iterable):
@@ -192,7 +196,7 @@ def _usage(answer: Mapping[str, Any]) -> Usage:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else 0
 
 
 def _storable(text: str) -> str:

@@ -112,7 +112,7 @@ class Longitudinal(Strict):
     """The decision on speed, with the ids of its causes or ``unobserved``."""
 
     decision: LongitudinalDecision
-    cause_ids: tuple[str, ...] = Field(min_length=1)
+    cause_ids: tuple[Text, ...] = Field(min_length=1)
 
 
 class Lateral(Strict):
@@ -120,7 +120,7 @@ class Lateral(Strict):
 
     decision: LateralDecision
     direction: Side | None = None
-    cause_ids: tuple[str, ...] = Field(min_length=1)
+    cause_ids: tuple[Text, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _direction_fits(self) -> Self:
@@ -195,7 +195,8 @@ def abstain(reason: str, detail: str) -> CoCLabel:
         >>> abstain("no_decision", "reverse has no decision in taxonomy 1").abstention.reason
         'no_decision'
     """
-    return CoCLabel(abstention=Abstention(reason=reason, detail=detail))
+    storable = detail.encode(errors="replace").decode()  # it may quote a model: halves of characters fit into no file
+    return CoCLabel(abstention=Abstention(reason=reason, detail=storable))
 
 
 class MetaActionSpan(Strict):

@@ -108,7 +108,9 @@ def test_the_body_that_is_shown_is_the_one_that_is_sent():
 def test_a_clip_s_name_and_files_are_in_no_request():
     own = window()
     parts = [Part("user", frames=tuple((f"t={n}", shot) for n, shot in enumerate(frames_of(own).shots)))]
-    parts[0] = Part("user", frames=tuple((label, type(s)(s.file, s.index, s.t_us, PIXEL)) for label, s in parts[0].frames))
+    parts[0] = Part(
+        "user", frames=tuple((label, type(s)(s.file, s.index, s.t_us, PIXEL)) for label, s in parts[0].frames)
+    )
     text = json.dumps(asker_of(Scripted()).body(parts, None, 100))
     assert own.keyframe.clip_id not in text
     assert ".mp4" not in text
@@ -260,7 +262,9 @@ def test_whatever_a_user_s_wrapper_raises_costs_one_window(wrapper):
 
 def test_a_request_to_a_user_s_wrapper_has_a_hash_too():
     asker = asker_of(Own())
-    hashes = {request_hash(asker.body(PARTS, form, n)) for form in (None, SentenceAnswer, StructuredAnswer) for n in (1, 2)}
+    hashes = {
+        request_hash(asker.body(PARTS, form, n)) for form in (None, SentenceAnswer, StructuredAnswer) for n in (1, 2)
+    }
     assert len(hashes) == 6
 
 
@@ -319,4 +323,6 @@ def test_the_order_of_messages_and_pictures_counts():
 
 
 def test_a_hash_is_a_sha_256_that_stays_the_same():
-    assert request_hash({"b": 1, "a": ["x", None]}) == "51ea4a015bf57b32336168fc743a8366704ee3f1c1b5668a57068719f24a4d8f"
+    assert (
+        request_hash({"b": 1, "a": ["x", None]}) == "51ea4a015bf57b32336168fc743a8366704ee3f1c1b5668a57068719f24a4d8f"
+    )

@@ -63,7 +63,9 @@ def test_a_reference_of_the_released_tool_has_no_label():
     assert references(message) == [Reference("", "front.mp4", 318)]
 
 
-@pytest.mark.parametrize("line", ["a frame", "[front.mp4]", "[front.mp4, index=-1, ts=0]", "t=0.0s [, index=1, ts=2]", ""])
+@pytest.mark.parametrize(
+    "line", ["a frame", "[front.mp4]", "[front.mp4, index=-1, ts=0]", "t=0.0s [, index=1, ts=2]", ""]
+)
 def test_a_line_that_is_no_reference_is_an_error_that_shows_it(line):
     message = PromptMessage(role="user", m_type="video", content=f"[a.mp4, index=1, ts=2]\n{line}\n")
     with pytest.raises(CocLabelingError, match="expected a frame as"):

@@ -46,7 +46,7 @@ def test_a_resumed_run_adds_to_the_events(tmp_path):
     assert [event["event"] for event in lines(tmp_path / "e")] == ["one", "two"]
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "quote \" and \\", "Füßgänger 🚗", "\u2028", "half \ud83d", "\0"])
+@pytest.mark.parametrize("text", ["two\nlines", 'quote " and \\', "Füßgänger 🚗", "\u2028", "half \ud83d", "\0"])
 def test_every_event_is_one_line_of_plain_text(tmp_path, text):
     log = EventLog(str(tmp_path / "e"))
     log.write("label", sentence=text)

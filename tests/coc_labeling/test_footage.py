@@ -113,7 +113,13 @@ def test_two_windows_at_one_time_are_the_same(tmp_path, counted):
 
 @pytest.mark.parametrize(
     ("t0_us", "indices"),
-    [(500_000, [0, 5, 10]), (0, [0, 5]), (19_900_000, [189, 194, 199]), (21_200_000, []), (20_100_000, [191, 196])],
+    [
+        (500_000, [0, 5, 10]),
+        (0, [0, 5]),
+        (19_900_000, [189, 194, 199]),
+        (21_200_000, []),
+        (20_100_000, [191, 196, 199]),
+    ],
 )
 def test_times_without_a_frame_within_half_an_interval_are_missing(tmp_path, t0_us, indices):
     write(tmp_path)
@@ -135,8 +141,8 @@ def test_a_hole_in_the_video_is_counted(tmp_path):
     kept = [*range(42), *range(55, 200)]
     write(tmp_path, content=video(frames=len(kept)), t_us=times_of(200, FPS)[kept])
     ((frames,),) = footage(tmp_path).of_clip(CLIP, [5_000_000])
-    assert [shot.t_us for shot in frames.shots] == [4_000_000, 5_500_000] or frames.missing in (1, 2)
-    assert frames.missing + len(frames.shots) == 4
+    assert [shot.t_us for shot in frames.shots] == [4_000_000, 5_500_000]
+    assert frames.missing == 2
 
 
 def test_a_slow_camera_shows_each_frame_once(tmp_path):
@@ -213,7 +219,7 @@ def darken(rgb, camera, t_us):
 
 @pytest.fixture
 def redactor(monkeypatch):
-    monkeypatch.setattr(footage_module.registry, "look_up", lambda kind, name, known, group: {"darken": darken}[name])
+    monkeypatch.setattr(footage_module, "find_redactor", {"darken": darken}.__getitem__)
 
 
 def test_a_redactor_sees_every_frame_before_it_leaves(tmp_path, redactor):
@@ -237,7 +243,12 @@ def test_frames_can_be_brought_again_by_file_and_index(tmp_path):
     write(tmp_path, "left")
     write(tmp_path, "front")
     own = footage(tmp_path, "left", "front")
-    shown = {shot.index: shot for frames in own.of_clip(CLIP, [5_000_000])[0] if frames.camera == "front" for shot in frames.shots}
+    shown = {
+        shot.index: shot
+        for frames in own.of_clip(CLIP, [5_000_000])[0]
+        if frames.camera == "front"
+        for shot in frames.shots
+    }
     assert own.shots_of(CLIP, f"{CLIP}.front.mp4", set(shown)) == shown
 
 
@@ -259,7 +270,9 @@ def test_a_video_that_is_not_there_any_more_is_an_error(tmp_path, file):
 def test_pictures_are_as_large_and_good_as_asked_for(tmp_path):
     write(tmp_path)
     own = footage(tmp_path)
-    ((frames,),) = Footage(own.finder, own.cameras, SMALL, ImageSettings(max_side=72, quality=30)).of_clip(CLIP, [5_000_000])
+    ((frames,),) = Footage(own.finder, own.cameras, SMALL, ImageSettings(max_side=72, quality=30)).of_clip(
+        CLIP, [5_000_000]
+    )
     picture = Image.open(io.BytesIO(base64.b64decode(frames.shots[0].data_uri.partition("base64,")[2])))
     assert (picture.format, picture.size) == ("JPEG", (72, 48))
     assert frames.shots[0].data_uri.startswith("data:image/jpeg;base64,")

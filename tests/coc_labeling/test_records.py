@@ -80,7 +80,10 @@ def test_records_of_before_there_were_calls_are_read_as_they_are():
 
 def test_people_read_prompts_line_by_line():
     written = to_yaml(full_record())
-    assert "  - role: system\n    m_type: text\n    content: |\n      # Task\n      You label recorded driving.\n" in written
+    assert (
+        "  - role: system\n    m_type: text\n    content: |\n      # Task\n      You label recorded driving.\n"
+        in written
+    )
     assert "    content: |-\n      t=-1.98s [a.front.mp4, index=318, ts=10617000]\n" in written
 
 

@@ -129,7 +129,9 @@ def test_an_answer_that_is_no_json_is_not_kept(cache):
 
 @settings(max_examples=40)
 @given(
-    st.text(max_size=40) | st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(), max_size=3)
+    st.text(max_size=40)
+    | st.none()
+    | st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(), max_size=3)
 )
 def test_whatever_was_answered_is_given_back(tmp_path_factory, content):
     cache = ResponseCache(str(tmp_path_factory.mktemp("cache")))

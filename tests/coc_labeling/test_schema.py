@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from builders.records import full_record, labels
+from builders.records import full_record, labels, records
 from coc_labeling.schema import (
     CoCLabel,
     Component,
@@ -10,7 +10,13 @@ from coc_labeling.schema import (
     LateralDecision,
     Longitudinal,
     LongitudinalDecision,
+    ModelCall,
+    PromptMessage,
+    Provenance,
     Record,
+    Repair,
+    Usage,
+    WindowInfo,
     abstain,
     is_empty_answer,
     released_content,
@@ -214,3 +220,35 @@ def test_released_content_without_a_sentence_gives_none(content):
 
 def test_a_full_record_is_valid():
     assert Record.model_validate(full_record().model_dump()) == full_record()
+
+
+def test_what_came_with_calls_is_empty_where_there_were_none():
+    own = record()
+    assert (own.calls, own.repair, own.usage.cached_tokens) == ((), None, 0)
+    assert (WindowInfo(history_sec=2, future_sec=6).frames, WindowInfo(history_sec=2, future_sec=6).notes) == (0, ())
+    assert (Provenance(agent="a", model="b").model_id, Provenance(agent="a", model="b").images) == ("", {})
+
+
+@pytest.mark.parametrize("outcome", ["", "done", None])
+def test_a_repair_is_made_or_failed(outcome):
+    with pytest.raises(ValidationError, match="outcome"):
+        Repair(outcome=outcome, reasons=(), before="a")
+
+
+@pytest.mark.parametrize("model", [ModelCall, Repair, Usage, WindowInfo, Provenance, PromptMessage])
+def test_unknown_fields_are_refused_below_a_record_too(model):
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        model.model_validate({"nonsense": 1})
+
+
+@pytest.mark.parametrize("text", ["half a \ud83d pair", "x" * 100_001])
+def test_answers_that_no_file_should_hold_are_refused(text):
+    with pytest.raises(ValidationError, match="answer"):
+        ModelCall(purpose="label", request_hash="aa", max_tokens=1, answer=text)
+    with pytest.raises(ValidationError, match="before"):
+        Repair(outcome="failed", reasons=(), before=text)
+
+
+@given(records())
+def test_every_valid_record_is_read_back_from_json(own):
+    assert Record.model_validate_json(own.model_dump_json()) == own

@@ -48,7 +48,8 @@ def test_a_window_is_a_video_with_its_list_of_frames(tmp_path, reader):
         "saved_video_fps": 10.0,
         "saved_video_mode": "source_fps",
         "sampled_frames": [
-            {"video_filename": f"{CLIP}.mp4", "index_in_video": i, "timestamp_micros": i * 100_000} for i in (30, 35, 40)
+            {"video_filename": f"{CLIP}.mp4", "index_in_video": i, "timestamp_micros": i * 100_000}
+            for i in (30, 35, 40)
         ],
     }
 

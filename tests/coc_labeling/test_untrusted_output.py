@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import contextmanager
 
 import pytest
 
@@ -11,7 +10,6 @@ from builders.commands import contents
 from builders.fake_openai import Ok, Raw, Refusal
 from builders.model_runs import KEY, KEY_NAME, MOMENTS, answer, own_answer
 from builders.runs import records_in
-from coc_labeling import model_engine
 from coc_labeling.report import build_report
 
 ONE = [("clip_1", 60)]
@@ -54,16 +52,8 @@ def all_fields(text: str) -> str:
 
 
 @pytest.fixture
-def harmless(model, capfd, monkeypatch):
+def harmless(model, capfd):
     """Run; whatever the answers were, nothing but the run's own files and texts came of them."""
-    shown = []
-
-    @contextmanager
-    def live(lines):
-        yield
-        shown.extend(lines())
-
-    monkeypatch.setattr(model_engine, "live", live)
 
     def run(moments, **settings) -> int:
         outside = {name for name in contents(model.root.parent) if not name.startswith(f"{model.root.name}/")}
@@ -71,7 +61,7 @@ def harmless(model, capfd, monkeypatch):
         model.check(moments)
         report = build_report([str(model.folder)])
         out, err = capfd.readouterr()
-        assert [text for text in (out, err, *shown) if RAW_CONTROL.search(text)] == []
+        assert [text for text in (out, err) if RAW_CONTROL.search(text)] == []
         names = set(contents(model.root))
         allowed = rf"(keyframes\.json|experiments/\.response_cache/.*|{re.escape(str(model.folder.relative_to(model.root)))}/.*)"
         assert [name for name in names if not re.fullmatch(allowed, name)] == []
@@ -206,6 +196,16 @@ def test_show_request_prints_an_answer_harmlessly(model, server):
     told = coc("show-request", model.folder / name, "--full")
     assert told.code == 0
     assert not RAW_CONTROL.search(told.out + told.err)
+
+
+def test_the_progress_shows_an_answer_harmlessly(model, server, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then writes as it does to a terminal
+    server.answer = lambda request: all_fields(WORDS["ansi"])
+    assert model(ONE) == 0
+    shown = capfd.readouterr().err
+    assert "Keep going" in shown
+    for hostile in ("\x1b[2J", "\x1b[31m", "\x1b]0;", "\x07", "\x9b"):
+        assert hostile not in shown
 
 
 def test_a_clip_s_own_texts_do_not_become_instructions(model, server, monkeypatch):

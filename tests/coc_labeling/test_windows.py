@@ -122,6 +122,6 @@ def test_sampled_times_lie_in_the_window_and_are_evenly_spaced(history, future, 
 def test_what_is_missing_is_what_the_times_lack(t_us):
     own = window(0, t_us=t_us)
     behind, ahead = missing(own)
-    assert behind == pytest.approx(max(0.0, 2.0 - (t_us // 100_000) / 10))
-    assert ahead == pytest.approx(max(0.0, 6.0 - (200 - t_us // 100_000) / 10))
+    assert behind == pytest.approx(max(0.0, 2.0 - t_us / 1e6), abs=0.1)
+    assert ahead == pytest.approx(max(0.0, t_us / 1e6 - 14.0), abs=0.1)
     assert own.row <= own.last_row < len(own.ego)

@@ -1,9 +1,9 @@
 """The forms in which a model answers, and how an answer becomes a label."""
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coc_labeling.model_clients.answers import parse_json
 from coc_labeling.schema import (
@@ -22,6 +22,7 @@ from coc_labeling.schema import (
 
 MAX_COMPONENTS = 8
 MAX_SENTENCE_CHARS = 400
+MAX_TRACE_CHARS = 1000
 _REFUSAL = re.compile(
     r"^\W*(?:(?:i['’]?m|i am) (?:sorry|unable|not able)|sorry\b|i (?:can['’]?t|cannot|can not|won['’]?t)|as an ai)",
     re.I,
@@ -33,6 +34,12 @@ _UNREADABLE = re.compile(
 )
 
 
+ComponentName = Literal["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]
+Causes = Annotated[
+    list[Literal["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "unobserved"]], Field(max_length=MAX_COMPONENTS)
+]
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -40,18 +47,18 @@ class _Answer(BaseModel):
 class AnswerComponent(_Answer):
     """A critical component as a model names it."""
 
-    id: str
+    id: ComponentName
     category: Category
     relation: Relation | None
     side: Side | None
-    description: str
+    description: str = Field(max_length=200)
 
 
 class AnswerLongitudinal(_Answer):
     """A decision on speed."""
 
     decision: LongitudinalDecision
-    cause_ids: list[str]
+    cause_ids: Causes
 
 
 class AnswerLateral(_Answer):
@@ -59,25 +66,25 @@ class AnswerLateral(_Answer):
 
     decision: LateralDecision
     direction: Side | None
-    cause_ids: list[str]
+    cause_ids: Causes
 
 
 class SentenceAnswer(_Answer):
     """The answer where only the sentence is asked for."""
 
     unreadable: bool
-    effect_on_ego_behavior: str
+    effect_on_ego_behavior: str = Field(max_length=MAX_SENTENCE_CHARS)
 
 
 class StructuredAnswer(_Answer):
     """The whole label; causes stand before the decision, and the sentence last."""
 
     unreadable: bool
-    components: list[AnswerComponent]
+    components: list[AnswerComponent] = Field(max_length=MAX_COMPONENTS)
     longitudinal: AnswerLongitudinal | None
     lateral: AnswerLateral | None
-    trace: str
-    effect_on_ego_behavior: str
+    trace: str = Field(max_length=MAX_TRACE_CHARS)
+    effect_on_ego_behavior: str = Field(max_length=MAX_SENTENCE_CHARS)
 
 
 class RepairAnswer(_Answer):
@@ -85,8 +92,8 @@ class RepairAnswer(_Answer):
 
     longitudinal: AnswerLongitudinal | None
     lateral: AnswerLateral | None
-    trace: str
-    effect_on_ego_behavior: str
+    trace: str = Field(max_length=MAX_TRACE_CHARS)
+    effect_on_ego_behavior: str = Field(max_length=MAX_SENTENCE_CHARS)
 
 
 class UnusableAnswerError(ValueError):
@@ -121,18 +128,10 @@ def _label(answer: BaseModel) -> CoCLabel:
         return abstain("refused", f"the model declined: {sentence[:200]}")
     if _UNREADABLE.search(sentence):
         return abstain("unreadable_video", f"the model says: {sentence[:200]}")
-    if len(sentence) > MAX_SENTENCE_CHARS:
-        raise UnusableAnswerError(
-            f"effect_on_ego_behavior has {len(sentence)} characters; one short sentence is asked."
-        )
     if isinstance(answer, SentenceAnswer):
         return CoCLabel(effect_on_ego_behavior=sentence)
-    components = getattr(answer, "components", [])
-    if len(components) > MAX_COMPONENTS:
-        raise UnusableAnswerError(
-            f"there are {len(components)} components; name the {MAX_COMPONENTS} that matter most."
-        )
-    return structured_label(answer, [Component(**c.model_dump()) for c in components], sentence)
+    components = [Component(**component.model_dump()) for component in getattr(answer, "components", [])]
+    return structured_label(answer, components, sentence)
 
 
 def structured_label(answer: Any, components: list[Component], sentence: str) -> CoCLabel:

@@ -10,13 +10,12 @@ from coc_labeling.errors import CocLabelingError
 
 # Words that strict mode refuses or that mean nothing to a decoder; pydantic checks the answer against them later.
 # Source: "Supported schemas" in OpenAI's guide to structured outputs; xgrammar ignores or refuses the same.
-_DROPPED = frozenset(
-    {"default", "title", "examples", "discriminator", "minLength", "maxLength", "uniqueItems", "$defs"}
-)
+_DROPPED = frozenset({"default", "title", "examples", "discriminator", "minLength", "uniqueItems", "$defs"})
+_LENGTH = "maxLength"  # taken by decoders of open servers, where it ends an answer that would not; not by OpenAI's
 
 
-def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema of a model as strict structured output wants it.
+def strict_schema(model: type[BaseModel], *, bounded: bool = False) -> dict[str, Any]:
+    """Return the JSON schema of a model as strict structured output wants it; ``bounded`` keeps the lengths of texts.
 
     References are written out, objects are closed, and every field is required (one with a default too: a model
     that may leave a field out does so).
@@ -26,15 +25,23 @@ def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
     """
     schema = model.model_json_schema()
     strict: dict[str, Any] = _strict(schema, schema.get("$defs", {}), model.__name__, ())
-    return strict
+    return strict if bounded else _without_lengths(strict)
+
+
+def _without_lengths(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_lengths(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_lengths(value) for key, value in node.items() if key != _LENGTH or not isinstance(value, int)}
 
 
 @lru_cache(maxsize=64)
-def response_format(model: type[BaseModel]) -> dict[str, Any]:
+def response_format(model: type[BaseModel], *, bounded: bool = False) -> dict[str, Any]:
     """Return the ``response_format`` of a request that asks for a model's JSON; requests share it."""
     return {
         "type": "json_schema",
-        "json_schema": {"name": model.__name__[:64], "strict": True, "schema": strict_schema(model)},
+        "json_schema": {"name": model.__name__[:64], "strict": True, "schema": strict_schema(model, bounded=bounded)},
     }
 
 

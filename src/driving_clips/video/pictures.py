@@ -143,7 +143,8 @@ def _image_of(rgb: "VideoFrame") -> "Image":
     from PIL import Image
 
     plane = rgb.planes[0]
-    return Image.frombuffer("RGB", (rgb.width, rgb.height), np.frombuffer(plane, np.uint8), "raw", "RGB", plane.line_size, 1)
+    pixels = np.frombuffer(memoryview(plane), np.uint8)
+    return Image.frombuffer("RGB", (rgb.width, rgb.height), pixels, "raw", "RGB", plane.line_size, 1)
 
 
 def _matrix(frame: "VideoFrame") -> int:

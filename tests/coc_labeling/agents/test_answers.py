@@ -59,7 +59,9 @@ def test_a_sentence_is_a_label():
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("wrapped", ["{}", "```json\n{}\n```", "Here it is:\n```\n{}\n```\nDone.", "<think>hm</think>{}"])
+@pytest.mark.parametrize(
+    "wrapped", ["{}", "```json\n{}\n```", "Here it is:\n```\n{}\n```\nDone.", "<think>hm</think>{}"]
+)
 def test_text_around_an_answer_is_dropped(form, wrapped):
     content = structured() if form is StructuredAnswer else {"unreadable": False, "effect_on_ego_behavior": "Stop."}
     assert to_label(wrapped.replace("{}", json.dumps(content)), form).effect_on_ego_behavior
@@ -70,11 +72,14 @@ def test_white_space_in_a_sentence_is_tidied():
 
 
 @pytest.mark.parametrize(
-    "sentence", ["", " ", "\n", "null", "NULL.", '"None"', "n/a", "N/A.", "unknown", "undefined", "-", ".", "...", "nan"]
+    "sentence",
+    ["", " ", "\n", "null", "NULL.", '"None"', "n/a", "N/A.", "unknown", "undefined", "-", ".", "...", "nan"],
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_sentences_that_say_nothing_are_abstentions(sentence, form):
-    content = structured(sentence) if form is StructuredAnswer else {"unreadable": False, "effect_on_ego_behavior": sentence}
+    content = (
+        structured(sentence) if form is StructuredAnswer else {"unreadable": False, "effect_on_ego_behavior": sentence}
+    )
     label = to_label(content, form)
     assert reason_of(label) == "empty_answer"
     assert released_content(label) == {}
@@ -100,7 +105,9 @@ def test_sentences_that_say_nothing_are_abstentions(sentence, form):
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_refusals_in_words_are_abstentions(sentence, form):
-    content = structured(sentence) if form is StructuredAnswer else {"unreadable": False, "effect_on_ego_behavior": sentence}
+    content = (
+        structured(sentence) if form is StructuredAnswer else {"unreadable": False, "effect_on_ego_behavior": sentence}
+    )
     label = to_label(content, form)
     assert reason_of(label) == "refused"
     assert sentence[:30].strip('"') in label.abstention.detail
@@ -147,7 +154,9 @@ def test_sentences_that_only_sound_like_it_are_labels(sentence):
     assert said(sentence).effect_on_ego_behavior == sentence
 
 
-@pytest.mark.parametrize("content", [None, 7, True, [], [structured()], "", "Stop.", "{", '{"a": 1} {"b": 2}', "[1]", "null"])
+@pytest.mark.parametrize(
+    "content", [None, 7, True, [], [structured()], "", "Stop.", "{", '{"a": 1} {"b": 2}', "[1]", "null"]
+)
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_no_object_is_said_to_be_none(content, form):
     assert problem_of(content, form) == "it was not a JSON object."
@@ -155,7 +164,10 @@ def test_what_is_no_object_is_said_to_be_none(content, form):
 
 CHANGES = {
     "no such decision": ({"longitudinal": {"decision": "fly", "cause_ids": ["c1"]}}, "longitudinal.decision"),
-    "a decision of the other channel": ({"lateral": {"decision": "stop", "direction": None, "cause_ids": ["c1"]}}, "lateral.decision"),
+    "a decision of the other channel": (
+        {"lateral": {"decision": "stop", "direction": None, "cause_ids": ["c1"]}},
+        "lateral.decision",
+    ),
     "no causes": ({"longitudinal": {"decision": "stop", "cause_ids": []}}, "cause_ids"),
     "a cause that is no component": (
         {"longitudinal": {"decision": "stop", "cause_ids": ["c2"]}},
@@ -171,7 +183,10 @@ CHANGES = {
         {"lateral": {"decision": "keep_lane", "direction": "left", "cause_ids": UNOBSERVED}},
         "keep_lane has no direction",
     ),
-    "no such side": ({"lateral": {"decision": "turn", "direction": "up", "cause_ids": UNOBSERVED}}, "lateral.direction"),
+    "no such side": (
+        {"lateral": {"decision": "turn", "direction": "up", "cause_ids": UNOBSERVED}},
+        "lateral.direction",
+    ),
     "no such category": ({"components": [LEAD | {"category": "alien"}]}, "components.0.category"),
     "no such relation": ({"components": [LEAD | {"relation": "friend"}]}, "components.0.relation"),
     "no description": ({"components": [LEAD | {"description": " "}]}, "description"),
@@ -258,7 +273,9 @@ anything = st.recursive(
 )
 ids = st.sampled_from(["c1", "c2", "c9", "unobserved", "", "C1"])
 sides = st.sampled_from(["left", "right", "up"]) | st.none()
-sentences = st.sampled_from(["Stop.", "", "null", "I cannot.", "Unable to see.", "x" * 500, "\ud800"]) | st.text(max_size=30)
+sentences = st.sampled_from(["Stop.", "", "null", "I cannot.", "Unable to see.", "x" * 500, "\ud800"]) | st.text(
+    max_size=30
+)
 components = st.fixed_dictionaries(
     {
         "id": ids,
@@ -289,8 +306,7 @@ almost = st.fixed_dictionaries(
 def label_or_nothing(content, form) -> CoCLabel | None:
     try:
         return to_label(content, form)
-    except UnusableAnswerError as error:
-        assert str(error).strip()
+    except UnusableAnswerError:
         return None
 
 

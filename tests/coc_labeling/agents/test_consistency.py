@@ -182,7 +182,11 @@ def found(sentence: str, own, **fields) -> list[str]:
 OPEN_ROWS = [pytest.param(*row, marks=pytest.mark.xfail(strict=True, reason="not understood yet")) for row in OPEN]
 
 
-@pytest.mark.parametrize(("sentence", "own", "expected"), [*TABLE, *OPEN_ROWS], ids=[f"{i}-{row[0]}" for i, row in enumerate([*TABLE, *OPEN])])
+@pytest.mark.parametrize(
+    ("sentence", "own", "expected"),
+    [*TABLE, *OPEN_ROWS],
+    ids=[f"{i}-{row[0]}" for i, row in enumerate([*TABLE, *OPEN])],
+)
 def test_a_sentence_against_what_ego_did(sentence, own, expected):
     reasons = found(sentence, own)
     assert len(reasons) == len(expected), reasons
@@ -232,7 +236,9 @@ def test_a_decision_to_stop_needs_standing():
 @pytest.mark.parametrize("decision", ["track_speed", "follow_lead", "adapt_speed", "yield", "overtake", "search_gap"])
 def test_other_decisions_on_speed_contradict_nothing(decision):
     chosen = Longitudinal(decision=decision, cause_ids=("unobserved",))
-    assert found("See the road.", STOOD, longitudinal=chosen) == found("See the road.", SLOWED, longitudinal=chosen) == []
+    assert (
+        found("See the road.", STOOD, longitudinal=chosen) == found("See the road.", SLOWED, longitudinal=chosen) == []
+    )
 
 
 @pytest.mark.parametrize(("speed", "claimed"), [(0.49, []), (0.5, []), (0.51, [NO_STOP])])

@@ -115,7 +115,9 @@ def test_no_word_for_a_cause_gets_in(word):
     plain = CoCLabel(effect_on_ego_behavior="Slow down.")
     for said in (word, word.upper(), f"{word}s"):
         with pytest.raises(UnusableAnswerError, match=word):
-            repaired_label(plain, {"unreadable": False, "effect_on_ego_behavior": f"Stop for the {said}."}, SentenceAnswer)
+            repaired_label(
+                plain, {"unreadable": False, "effect_on_ego_behavior": f"Stop for the {said}."}, SentenceAnswer
+            )
     named = CoCLabel(effect_on_ego_behavior=f"Slow down for the {word}.")
     content = {"unreadable": False, "effect_on_ego_behavior": f"Stop for the {word}."}
     assert repaired_label(named, content, SentenceAnswer).effect_on_ego_behavior == f"Stop for the {word}."
@@ -131,7 +133,9 @@ def test_singular_and_plural_are_one(before, after):
 
 
 @pytest.mark.parametrize(
-    "sentence", ["I'm sorry, no.", "", "Unable to see the frames.", "null"], ids=["refused", "empty", "unreadable", "null"]
+    "sentence",
+    ["I'm sorry, no.", "", "Unable to see the frames.", "null"],
+    ids=["refused", "empty", "unreadable", "null"],
 )
 def test_a_sentence_that_is_an_abstention_repairs_nothing(sentence):
     problem_of({"unreadable": False, "effect_on_ego_behavior": sentence}, SentenceAnswer)
@@ -145,7 +149,9 @@ def test_a_structured_repair_obeys_the_rules_for_sentences(sentence):
 
 ids = st.sampled_from(["c1", "c2", "c3", "unobserved"])
 sides = st.sampled_from(["left", "right", None])
-words = st.sampled_from(["stop", "slow", "for", "the", "van", "truck", "pedestrians", "light", "lead", "left", "null", ""])
+words = st.sampled_from(
+    ["stop", "slow", "for", "the", "van", "truck", "pedestrians", "light", "lead", "left", "null", ""]
+)
 answers = st.fixed_dictionaries(
     {
         "longitudinal": st.none()
@@ -167,8 +173,7 @@ answers = st.fixed_dictionaries(
 def test_no_repair_adds_a_component_or_a_cause(content):
     try:
         after = repaired_label(FIRST, content, RepairAnswer)
-    except UnusableAnswerError as error:
-        assert str(error)
+    except UnusableAnswerError:
         return
     assert CoCLabel.model_validate(after.model_dump()) == after
     assert set(after.components) <= set(FIRST.components)

@@ -207,7 +207,9 @@ def test_a_sentence_is_repaired_as_a_sentence():
     result, ask = ask_with(answer(sentence(STOP)), answer(sentence(SLOW)), check=True, form="sentence")
     assert result.label == CoCLabel(effect_on_ego_behavior=SLOW)
     assert ask.asked[1][2] is SentenceAnswer
-    assert ask.asked[1][1][1].text.startswith('# Label\n{\n "effect_on_ego_behavior": "Stop behind the lead vehicle."\n}')
+    assert ask.asked[1][1][1].text.startswith(
+        '# Label\n{\n "effect_on_ego_behavior": "Stop behind the lead vehicle."\n}'
+    )
 
 
 FAILED = {
@@ -253,7 +255,10 @@ def test_what_contradicts_is_told_whole():
     assert len(result.repair.reasons) == 2
 
 
-@given(st.lists(st.sampled_from(["{", None, structured(STOP), structured("null"), 7, []]), min_size=5, max_size=5), st.booleans())
+@given(
+    st.lists(st.sampled_from(["{", None, structured(STOP), structured("null"), 7, []]), min_size=5, max_size=5),
+    st.booleans(),
+)
 def test_whatever_a_model_answers_it_is_asked_four_times_at_most(contents, check):
     own = window()
     asking = agent(check=check)

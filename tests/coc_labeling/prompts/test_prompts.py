@@ -47,7 +47,11 @@ def test_decisions_that_need_a_side_are_said_to(decision):
 @pytest.mark.parametrize("structured", [True, False])
 def test_no_decision_is_named_that_is_none(structured):
     section = single_pass(structured=structured).system.split("# Decisions")[1].split("# Rules")[0]
-    named = [name for line in re.findall(r"^- ([a-z_, ]+?)(?: \(.*?\))?:", section, re.MULTILINE) for name in line.split(", ")]
+    named = [
+        name
+        for line in re.findall(r"^- ([a-z_, ]+?)(?: \(.*?\))?:", section, re.MULTILINE)
+        for name in line.split(", ")
+    ]
     assert sorted(named) == sorted([*LongitudinalDecision, *LateralDecision])
 
 
@@ -137,5 +141,8 @@ def test_both_sides_are_named(side):
 
 def test_today_s_wording_is_the_one_that_its_version_stands_for():
     """A changed text is a new wording: raise ``VERSION``, then write the new hashes here."""
-    hashes = {single_pass(structured=structured).version: single_pass(structured=structured).hash_with() for structured in (True, False)}
+    hashes = {
+        single_pass(structured=structured).version: single_pass(structured=structured).hash_with()
+        for structured in (True, False)
+    }
     assert hashes == {"coc_single_pass/1": "ff670d278a6fa2ac", "coc_single_pass/1-sentence": "ca493ebdb3ea59c8"}

@@ -175,7 +175,12 @@ def test_meta_actions_between_ticks_are_those_of_the_tick_that_is_running():
 def test_times_that_are_no_tenths_are_told_in_full():
     own = window(spans=SPANS)
     sampling = Sampling(0.5, 0.5, 0.25)
-    assert [line.partition(" ")[0] for line in actions(own, sampling)] == ["(t=-0.5s)", "(t=-0.25s)", "(t=0.0s)", "(t=0.25s)"]
+    assert [line.partition(" ")[0] for line in actions(own, sampling)] == [
+        "(t=-0.5s)",
+        "(t=-0.25s)",
+        "(t=0.0s)",
+        "(t=0.25s)",
+    ]
     assert list(speeds(own, sampling)) == [-0.5, -0.25, 0.0, 0.25, 0.5]
 
 

@@ -28,9 +28,11 @@ class ChatWrapper(BaseWrapper):
 
     Attributes:
         timing: clock, pause and chance of retries; tests replace it before the first request.
+        bounds_texts: whether its structured output understands the longest length of a text.
     """
 
     timing = Timing()
+    bounds_texts = True
     provider_hosts: tuple[str, ...] = ()
     _access: tuple[Access, ...] | None = None
     _pool: ServerPool | None = None
@@ -106,7 +108,7 @@ class ChatWrapper(BaseWrapper):
         settings = self.settings
         body = self.parameters(max_tokens, seed, temperature, top_p, repetition_penalty)
         if json_schema is not None and settings.response_format == "json_schema":
-            body["response_format"] = json_schemas.response_format(json_schema)
+            body["response_format"] = json_schemas.response_format(json_schema, bounded=self.bounds_texts)
         elif json_schema is not None and settings.response_format == "json_object":
             body["response_format"] = {"type": "json_object"}
         body |= settings.extra_body or {}

@@ -36,6 +36,11 @@ class OpenAIWrapper(ChatWrapper):
     def _is_hosted(self) -> bool:
         return self.model_name != COMPATIBLE
 
+    @property
+    def bounds_texts(self) -> bool:  # type: ignore[override]  # a plain attribute elsewhere
+        """OpenAI's own models refuse it."""
+        return not self._is_hosted
+
     def locate(self) -> tuple[Access, ...]:
         """Return how the provider is reached.
 
