@@ -75,8 +75,8 @@ class Asker:
 
     async def send(self, body: dict[str, Any], form: type[BaseModel] | None, session: str) -> dict[str, Any]:
         """Send a request's body and return its answer; raises ModelError."""
-        if isinstance(self.wrapper, BaseWrapper):
-            return await self.wrapper.send(body, form, session=session)
+        if _sends_bodies(self.wrapper):
+            return dict(await self.wrapper.send(body, form, session=session))
         parameters = {name: value for name, value in body.items() if name in _INFER}
         parameters["json_schema"] = form
         try:
@@ -185,6 +185,12 @@ def _without_pictures(value: Any) -> Any:
     if isinstance(value, Iterable):
         return [_without_pictures(item) for item in value]
     return value
+
+
+def _sends_bodies(wrapper: Any) -> bool:
+    """Say whether a wrapper is one of ours as it is: a user's own ``infer`` or ``ainfer`` would not be called by it."""
+    kind = type(wrapper)
+    return isinstance(wrapper, BaseWrapper) and (kind.infer, kind.ainfer) == (BaseWrapper.infer, BaseWrapper.ainfer)
 
 
 def _address(wrapper: Any) -> list[str]:

@@ -12,6 +12,7 @@ from coc_labeling.data_labeling import main
 from coc_labeling.model_clients.vlm_wrappers import (
     MODEL_WRAPPER_REGISTRY,
     BaseWrapper,
+    DummyWrapper,
     OpenAIWrapper,
     QwenWrapper,
     cloud,
@@ -200,8 +201,9 @@ def test_answers_of_own_wrappers_are_cached_and_shown_as_well(model, registered)
     assert json.loads(json.dumps(shown.body["messages"])) == json.loads(json.dumps(own.calls[0]["messages"]))
 
 
-def test_an_own_wrapper_may_build_on_ours_and_define_infer_only(model, registered):
-    class Derived(BaseWrapper):
+@pytest.mark.parametrize("ours", [BaseWrapper, DummyWrapper])
+def test_an_own_wrapper_may_build_on_ours_and_define_infer_only(model, registered, ours):
+    class Derived(ours):
         infer = OwnWrapper.infer
         answered = OwnWrapper.answered
 

@@ -36,7 +36,8 @@ _UNREADABLE = re.compile(
 
 ComponentName = Literal["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]
 Causes = Annotated[
-    list[Literal["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "unobserved"]], Field(max_length=MAX_COMPONENTS)
+    list[Literal["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "unobserved"]],
+    Field(min_length=1, max_length=MAX_COMPONENTS),
 ]
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from builders.asked import facts, mirrored_facts, mirrored_text, window
 from builders.driving import drive
 from builders.scenes import mirrored, random_drive, window_at
+from coc_labeling.agents import RulesAgent
 from coc_labeling.agents.consistency import contradictions, driven_facts
 from coc_labeling.schema import CoCLabel, Lateral, Longitudinal
 from meta_action.names import EGO_NAMES, META_ACTIONS
@@ -314,3 +315,9 @@ def test_the_mirrored_drive_has_the_mirrored_facts(seed, frame):
 @given(st.text(max_size=60), st.lists(st.sampled_from(EGO_NAMES), max_size=3), st.booleans())
 def test_no_sentence_is_too_odd_to_be_read(text, names, complete):
     assert isinstance(found(f"{text} stop", facts(*names, complete=complete)), list)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 200))
+def test_what_the_rules_say_of_measured_motion_never_contradicts_it(seed, frame):
+    own = window_at(random_drive(seed), frame)
+    assert contradictions(RulesAgent().label(own), driven_facts(own)) == []

@@ -62,8 +62,8 @@ def test_an_answer_as_text_is_read():
         (answer(components=[VAN]), "components: Extra inputs"),
         (answer(longitudinal={"decision": "stop", "cause_ids": ["c3"]}), "cause_ids c3 are no components"),
         (answer(longitudinal={"decision": "fly", "cause_ids": ["c1"]}), "longitudinal.decision"),
-        (answer(""), "effect_on_ego_behavior"),
-        (answer("null"), "effect_on_ego_behavior"),
+        (answer(""), "''"),
+        (answer("null"), "'null'"),
         ({"longitudinal": None}, "Field required"),
     ],
 )

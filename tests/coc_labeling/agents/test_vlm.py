@@ -219,7 +219,7 @@ FAILED = {
     "cut off": (answer('{"longitud', "length"), "The repair could not be used"),
     "a new cause": (answer(REPAIRED | {"effect_on_ego_behavior": "Slow down for the cyclist."}), "cyclist"),
     "a new component": (answer(REPAIRED | {"components": []}), "components: Extra inputs"),
-    "no label": (answer(REPAIRED | {"effect_on_ego_behavior": "null"}), "effect_on_ego_behavior"),
+    "no label": (answer(REPAIRED | {"effect_on_ego_behavior": "null"}), "'null'"),
 }
 
 
