@@ -40,8 +40,6 @@ class RunStatus:
         now = time.monotonic()
         if kind in ("done", "abstained"):
             self._finished_at.append(now)
-        while self._finished_at and now - self._finished_at[0] > _RATE_OVER_SEC:
-            self._finished_at.popleft()
         if sentence:
             self.latest = sentence
 
@@ -62,7 +60,10 @@ class RunStatus:
     @property
     def labels_per_minute(self) -> float:
         """Labels and abstentions per minute over the last two minutes."""
-        over = min(time.monotonic() - self.started, _RATE_OVER_SEC)
+        now = time.monotonic()
+        while self._finished_at and now - self._finished_at[0] > _RATE_OVER_SEC:
+            self._finished_at.popleft()
+        over = min(now - self.started, _RATE_OVER_SEC)
         return len(self._finished_at) / max(over, 1e-9) * 60
 
     def lines(self) -> list[str]:

@@ -76,8 +76,8 @@ class Window:
     @property
     def info(self) -> WindowInfo:
         """The window's extent, with what the clip's ends cut off."""
-        behind = self.row * TICK_SEC
-        ahead = (len(self.ego) - 1 - self.row) * TICK_SEC
+        t0, covered = self.t0_us / 1e6, self.ego.t_sec
+        behind, ahead = float(t0 - covered[0]), float(covered[-1] - t0)
         return WindowInfo(
             history_sec=self.history_sec,
             future_sec=self.future_sec,

@@ -236,34 +236,48 @@ class ModelCommand:
         (record,) = self.records().values()
         return record
 
+    def told_in_order(self) -> list[Record]:
+        """Return the records in the order in which their windows were answered, by the run's JSON log."""
+        events = map(json.loads, (self.folder / "events.jsonl").read_text().splitlines())
+        ended = (e for e in events if e["event"] in ("label", "abstention"))
+        records = self.records()
+        return [records[f"{e['clip_id']}/cot_{e['event_start_timestamp']}.yaml"] for e in ended]
+
     def check(self, moments: list[tuple[str, int]] | None = None) -> None:
         """Every window is counted once, no record is doubled or half-written, the table agrees with the files."""
         selected = MOMENTS if moments is None else moments
         names = sorted(f"{clip}/cot_{frame * 100_000}.yaml" for clip, frame in selected)
         told = self.told()
         counted = sorted(i for reasons in told["ids"].values() for items in reasons.values() for i in items)
-        assert counted == names
-        assert sum(told["counts"].values()) == told["keyframes"] == len(names)
+        same("windows that were counted", counted, names)
+        same("sum of counts", sum(told["counts"].values()), len(names))
+        same("keyframes", told["keyframes"], len(names))
         records = self.records()
-        with_record = [i for o in ("done", "rejected") for r, items in told["ids"].get(o, {}).items() for i in items]
-        with_record = [i for i in with_record if i not in _windows_without_answer(told)]
-        assert sorted(records) == sorted(with_record)
-        assert [name for name in leftovers(self.out)] == []
+        same("files", sorted(records), sorted(_windows_with_record(told)))
+        same("leftovers", leftovers(self.out), [])
         self._check_table(records)
 
     def _check_table(self, records: dict[str, Record]) -> None:
         table = pq.read_table(self.folder / "labels.parquet", partitioning=None)
-        assert table.schema.names == LABELS_SCHEMA.names
+        same("columns", table.schema.names, LABELS_SCHEMA.names)
         rows = {f"{row['clip_id']}/cot_{row['event_start_timestamp']}.yaml": row for row in table.to_pylist()}
-        assert table.num_rows == len(rows) == len(records)
+        same("rows", table.num_rows, len(rows))
+        same("windows in the table", sorted(rows), sorted(records))
         for name, record in records.items():
-            assert rows[name] == as_row(record, files.stamp(str(self.folder / name))), name
+            same(name, rows[name], as_row(record, files.stamp(str(self.folder / name))))
 
 
-def _windows_without_answer(told: dict[str, Any]) -> set[str]:
-    """Return the windows that were rejected before a model was asked: those have no record."""
-    reasons = told["ids"].get("rejected", {})
-    return {item for reason, items in reasons.items() if not reason.startswith("abstained_") for item in items}
+def same(what: str, found: object, expected: object) -> None:
+    """Assert that two things are equal; the message shows both."""
+    if found != expected:
+        raise AssertionError(f"{what}: found {found!r}, expected {expected!r}")
+
+
+def _windows_with_record(told: dict[str, Any]) -> list[str]:
+    """Return the windows that a model was asked about with success: labels and its abstentions."""
+    reasons = [("done", reason) for reason in told["ids"].get("done", {})]
+    reasons += [("rejected", r) for r in told["ids"].get("rejected", {}) if r.startswith("abstained_")]
+    return [item for outcome, reason in reasons for item in told["ids"][outcome][reason]]
 
 
 def labels_of(run: Path) -> list[dict[str, Any]]:

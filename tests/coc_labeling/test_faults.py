@@ -224,7 +224,10 @@ def test_a_cause_that_is_no_component_is_no_label(model, server):
 
 
 STOPPING = {
-    "bad_key": (lambda: Status(401, f"Incorrect API key provided: {KEY}", code="invalid_api_key"), "COC_TEST_MODEL_KEY"),
+    "bad_key": (
+        lambda: Status(401, f"Incorrect API key provided: {KEY}", code="invalid_api_key"),
+        "COC_TEST_MODEL_KEY",
+    ),
     "no_permission": (lambda: Status(403, "no access"), "answered 403"),
     "unknown_model": (lambda: Status(404, "The model `fake-model` does not exist", code="model_not_found"), "404"),
     "no_credit": (lambda: Status(429, "You exceeded your quota", type="insufficient_quota"), "billing page"),

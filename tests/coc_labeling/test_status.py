@@ -76,7 +76,6 @@ def test_speed_is_told_of_labels_and_abstentions_alone(clock):
     assert status.labels_per_minute == pytest.approx(1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="old times are only forgotten when a window is finished")
 def test_speed_falls_to_nothing_while_the_model_hangs(clock):
     status = run(clock)
     clock.now += 60

@@ -2,15 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from builders.coc import coc
 from builders.commands import contents
 from builders.fake_openai import Ok, Raw, Refusal
-from builders.model_runs import KEY, KEY_NAME, MOMENTS, answer, own_answer
+from builders.model_runs import KEY, KEY_NAME, MANY, MOMENTS, answer, own_answer
 from builders.runs import records_in
 from coc_labeling.report import build_report
+from coc_labeling.schema import Record
 
 ONE = [("clip_1", 60)]
 RAW_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
@@ -32,6 +34,15 @@ WORDS = {
     "frame_reference": "t=0.00s [/etc/passwd, index=0, ts=0]",
     "astral": "Stop for the 🚗 and 信号\U0001f6a6.",
     "data_uri": "data:image/png;base64,AAAA",
+}
+
+OF_A_RUN = {
+    "labels.parquet",
+    "run_config.json",
+    "run_summary.json",
+    "prompt_example.txt",
+    "events.jsonl",
+    "report.html",
 }
 
 
@@ -63,14 +74,12 @@ def harmless(model, capfd):
         out, err = capfd.readouterr()
         assert [text for text in (out, err) if RAW_CONTROL.search(text)] == []
         names = set(contents(model.root))
-        allowed = rf"(keyframes\.json|experiments/\.response_cache/.*|{re.escape(str(model.folder.relative_to(model.root)))}/.*)"
-        assert [name for name in names if not re.fullmatch(allowed, name)] == []
+        expected = ("keyframes.json", "experiments/.response_cache/", f"experiments/{model.folder.name}/")
+        assert [name for name in names if not name.startswith(expected)] == []
         own = {name for name in contents(model.folder) if not re.fullmatch(r"clip_\d/cot_\d+\.yaml", name)}
-        fixed = {"labels.parquet", "run_config.json", "run_summary.json", "prompt_example.txt", "events.jsonl", "report.html"}
-        assert own - {name for name in own if name.startswith(".journal")} == fixed
+        assert {name for name in own if not name.startswith(".journal")} == OF_A_RUN
         assert {n for n in contents(model.root.parent) if not n.startswith(f"{model.root.name}/")} == outside
-        with open(report, encoding="utf-8") as page:
-            html = page.read()
+        html = Path(report).read_text(encoding="utf-8")
         for hostile in ("<script>alert(1)", "<img src=x", "</textarea><!--"):
             assert hostile not in html
         assert KEY not in html + out + err
@@ -81,31 +90,35 @@ def harmless(model, capfd):
     return run
 
 
-@pytest.mark.parametrize("kind", WORDS)
-def test_whatever_a_label_says_is_kept_as_text(harmless, model, server, kind):
-    server.answer = lambda request: all_fields(WORDS[kind])
-    assert harmless(ONE) == 0
-    label = model.only_record().label
-    if label.abstention is None:
-        said = " ".join(RAW_CONTROL.sub("", label.effect_on_ego_behavior).split())
-        assert said == " ".join(RAW_CONTROL.sub("", f"Keep going {WORDS[kind]}").split())
-        assert label.longitudinal.cause_ids == ("c1",)
-    else:
-        assert label.abstention.reason == "invalid_answer"
+def kinds_of(model, kinds) -> list[tuple[str, Record]]:
+    """Return the records of windows that were answered one after another, each with its kind of answer."""
+    order = model.told_in_order()
+    assert len(order) == len(kinds)
+    return list(zip(kinds, order, strict=True))
 
 
-@pytest.mark.parametrize("kind", WORDS)
-def test_whatever_an_unusable_answer_says_is_an_abstention(harmless, model, server, kind):
-    server.answer = lambda request: WORDS[kind]
-    assert harmless(ONE) == 0
-    assert model.only_record().label.abstention.reason == "invalid_answer"
+def test_whatever_a_label_says_is_kept_as_text(harmless, model, server):
+    server.script = [Ok(all_fields(text)) for text in WORDS.values()]
+    assert harmless(MANY[: len(WORDS)], max_in_flight=1) == 0
+    for kind, record in kinds_of(model, WORDS):
+        said = f"Keep going {WORDS[kind]}"
+        assert record.label.effect_on_ego_behavior == " ".join(said.split()), kind
+        assert record.label.trace == WORDS[kind].strip(), kind
+        assert record.label.longitudinal.cause_ids == ("c1",)
 
 
-@pytest.mark.parametrize("kind", WORDS)
-def test_whatever_a_refusal_says_is_an_abstention(harmless, model, server, kind):
-    server.default = Refusal(WORDS[kind])
-    assert harmless(ONE) == 0
-    assert model.only_record().label.abstention.reason == "refused"
+def test_whatever_an_unusable_answer_says_is_an_abstention(harmless, model, server):
+    server.script = [Ok(text) for text in WORDS.values() for _ in range(2)]
+    assert harmless(MANY[: len(WORDS)], max_in_flight=1) == 0
+    assert model.reasons() == {"rejected: abstained_invalid_answer": len(WORDS)}
+    for kind, record in kinds_of(model, WORDS):
+        assert [call.answer for call in record.calls] == [WORDS[kind]] * 2, kind
+
+
+def test_whatever_a_refusal_says_is_an_abstention(harmless, model, server):
+    server.script = [Refusal(text) for text in WORDS.values()]
+    assert harmless(MANY[: len(WORDS)], max_in_flight=1) == 0
+    assert model.reasons() == {"rejected: abstained_refused": len(WORDS)}
 
 
 HALF = "\ud83d"
@@ -131,12 +144,19 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("kind", ODD)
-def test_an_answer_that_is_odd_in_form_is_an_abstention_and_never_fails(harmless, model, server, kind):
-    server.answer = lambda request: ODD[kind]
-    assert harmless(ONE) == 0
-    assert model.only_record().label.abstention is not None
-    assert sum(map(len, records_in(model.folder).values())) < 150_000
+def test_an_answer_that_is_odd_in_form_is_an_abstention_and_never_fails(harmless, model, server):
+    by_body: dict[str, str] = {}
+
+    def answering(request):
+        """Give each window its own kind of answer, as often as it asks."""
+        known = json.dumps(request.json["messages"][1])
+        return ODD[by_body.setdefault(known, list(ODD)[len(by_body) % len(ODD)])]
+
+    server.answer = answering
+    assert harmless(MANY[: len(ODD)]) == 0
+    assert len(by_body) == len(ODD)
+    assert [name for name, record in model.records().items() if record.label.abstention is None] == []
+    assert [name for name, content in records_in(model.folder).items() if len(content) > 150_000] == []
 
 
 AROUND = {
@@ -152,29 +172,29 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("kind", AROUND)
-def test_whatever_stands_around_an_answer_costs_no_record(harmless, model, server, kind):
-    fields = {"content": answer()} | AROUND[kind]
-    server.default = Ok(**fields)
-    assert harmless(MOMENTS[:3]) == 0
-    assert len(model.records()) == 3
-    assert all(len(content) < 100_000 for content in records_in(model.folder).values())
+def test_whatever_stands_around_an_answer_costs_no_record(harmless, model, server):
+    server.script = [Ok(**{"content": answer()} | fields) for fields in AROUND.values()]
+    assert harmless(MANY[: len(AROUND)], max_in_flight=1) == 0
+    assert [name for name, content in records_in(model.folder).items() if len(content) > 100_000] == []
+    for kind, record in kinds_of(model, AROUND):
+        reason = record.label.abstention.reason if record.label.abstention else None
+        assert reason == ("refused" if "refusal" in kind else None), kind
+        assert 0 <= record.usage.prompt_tokens <= 10**12, kind
 
 
-@pytest.mark.parametrize("name", ["system_fingerprint", "model", "id"])
-@pytest.mark.parametrize("value", [HALF, "\x1b[2J<script>alert(1)</script>", "x" * 2_000_000, 5, None, {"a": [HALF]}])
-def test_whatever_a_server_says_of_itself_costs_no_record(harmless, model, server, name, value):
-    whole = json.loads(Ok(answer()).body(None)) | {name: value}
-    server.default = Raw(json.dumps(whole).encode())
-    assert harmless(ONE) == 0
-    assert model.only_record().label.effect_on_ego_behavior == "Keep the speed; the road is clear."
-    (content,) = records_in(model.folder).values()
-    assert len(content) < 100_000
+def test_whatever_a_server_says_of_itself_costs_no_record(harmless, model, server):
+    names = ("system_fingerprint", "model", "id")
+    values = (HALF, "\x1b[2J<script>alert(1)</script>", "x" * 2_000_000, 5, None, {"a": [HALF]})
+    said = [{name: value} for name in names for value in values]
+    server.script = [Raw(json.dumps(json.loads(Ok(answer()).body(None)) | fields).encode()) for fields in said]
+    assert harmless(MANY[: len(said)], max_in_flight=1) == 0
+    assert model.reasons() == {"done: labelled": len(said)}
+    assert [name for name, content in records_in(model.folder).items() if len(content) > 100_000] == []
 
 
 def test_an_odd_answer_spoils_no_other_window(harmless, model, server):
-    script = [Ok(text) for text in (HALF, ODD["deep_lists"], all_fields(WORDS["ansi"]))]
-    server.script = script + [Ok(answer(), usage={"prompt_tokens": 10**30})]
+    texts = (HALF, ODD["deep_lists"], all_fields(WORDS["ansi"]))
+    server.script = [*map(Ok, texts), Ok(answer(), usage={"prompt_tokens": 10**30})]
     server.answer = own_answer
     assert harmless(MOMENTS, max_in_flight=1) == 0
     assert len(model.records()) == len(MOMENTS)

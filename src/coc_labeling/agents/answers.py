@@ -28,7 +28,8 @@ _REFUSAL = re.compile(
     re.I,
 )
 _UNREADABLE = re.compile(
-    r"\b(?:unable to (?:see|view|read)|can(?:not|['’]?t) (?:see|view|read)"
+    r"\b(?:(?:unable to|can(?:not|['’]?t)) (?:see|view|read) (?:(?:any|the|these|this|of) )*"
+    r"(?:frames?|images?|pictures?|video|footage|scene|road|anything)\b"
     r"|no (?:frames?|images?|video) (?:(?:is|are|was|were) )?(?:provided|visible|available|given))",
     re.I,
 )
@@ -123,16 +124,23 @@ def _label(answer: BaseModel) -> CoCLabel:
     sentence = " ".join((getattr(answer, "effect_on_ego_behavior", None) or "").split())
     if getattr(answer, "unreadable", False):
         return abstain("unreadable_video", "the model says that the frames cannot be judged")
+    if (nothing := not_a_sentence(sentence)) is not None:
+        return nothing
+    if isinstance(answer, SentenceAnswer):
+        return CoCLabel(effect_on_ego_behavior=sentence)
+    components = [Component(**component.model_dump()) for component in getattr(answer, "components", [])]
+    return structured_label(answer, components, sentence)
+
+
+def not_a_sentence(sentence: str) -> CoCLabel | None:
+    """Return the abstention that a sentence is, None for one that says something."""
     if is_empty_answer(sentence):
         return abstain("empty_answer", f"the model's sentence is {sentence!r}")
     if _REFUSAL.search(sentence):
         return abstain("refused", f"the model declined: {sentence[:200]}")
     if _UNREADABLE.search(sentence):
         return abstain("unreadable_video", f"the model says: {sentence[:200]}")
-    if isinstance(answer, SentenceAnswer):
-        return CoCLabel(effect_on_ego_behavior=sentence)
-    components = [Component(**component.model_dump()) for component in getattr(answer, "components", [])]
-    return structured_label(answer, components, sentence)
+    return None
 
 
 def structured_label(answer: Any, components: list[Component], sentence: str) -> CoCLabel:

@@ -5,7 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from coc_labeling.agents.answers import RepairAnswer, SentenceAnswer, UnusableAnswerError, structured_label, to_label
+from coc_labeling.agents.answers import (
+    RepairAnswer,
+    SentenceAnswer,
+    UnusableAnswerError,
+    not_a_sentence,
+    structured_label,
+    to_label,
+)
 from coc_labeling.model_clients.answers import parse_json
 from coc_labeling.schema import CoCLabel
 
@@ -30,6 +37,8 @@ def repaired_label(label: CoCLabel, content: Any, form: type[BaseModel]) -> CoCL
         try:
             answer = RepairAnswer.model_validate(parse_json(content) if isinstance(content, str) else content)
             sentence = " ".join((answer.effect_on_ego_behavior or "").split())
+            if (nothing := not_a_sentence(sentence)) is not None and nothing.abstention:
+                raise UnusableAnswerError(nothing.abstention.detail)
             after = structured_label(answer, list(label.components), sentence)
         except ValidationError as error:
             problems = (f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:5])

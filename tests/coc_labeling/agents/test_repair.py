@@ -141,10 +141,13 @@ def test_a_sentence_that_is_an_abstention_repairs_nothing(sentence):
     problem_of({"unreadable": False, "effect_on_ego_behavior": sentence}, SentenceAnswer)
 
 
-@pytest.mark.parametrize("sentence", ["I'm sorry, I can't help.", "Stop. " * 100], ids=["refused", "long"])
-@pytest.mark.xfail(strict=True, reason="the rules for sentences are not applied to structured repairs")
-def test_a_structured_repair_obeys_the_rules_for_sentences(sentence):
+@pytest.mark.parametrize("sentence", ["I'm sorry, I can't help.", "Unable to see the frames."])
+def test_a_structured_repair_that_declines_repairs_nothing(sentence):
     problem_of(answer(sentence, longitudinal=None))
+
+
+def test_a_repair_is_one_short_sentence():
+    assert "at most 400 characters" in problem_of(answer("Stop. " * 100, longitudinal=None))
 
 
 ids = st.sampled_from(["c1", "c2", "c3", "unobserved"])

@@ -99,7 +99,7 @@ def test_an_answer_that_is_whole_but_wrong_at_the_second_limit_is_cut_off():
 
 
 def test_an_answer_that_cannot_be_used_is_asked_again_with_what_was_wrong():
-    wrong = structured(STOP, longitudinal={"decision": "stop", "cause_ids": ["c9"]})
+    wrong = structured(STOP, longitudinal={"decision": "stop", "cause_ids": ["c2"]})
     result, ask = ask_with(answer(wrong), answer(structured(STOP)))
     assert result.label.effect_on_ego_behavior == STOP
     assert [(purpose, limit) for purpose, _, _, limit in ask.asked] == [("label", LIMIT), ("again", LIMIT)]
@@ -109,7 +109,7 @@ def test_an_answer_that_cannot_be_used_is_asked_again_with_what_was_wrong():
     assert (said.role, said.text) == ("assistant", json.dumps(wrong))
     assert problem.role == "user"
     assert problem.text.startswith("Your last answer could not be used: ")
-    assert "cause_ids c9 are no components; there are: c1" in problem.text
+    assert "cause_ids c2 are no components; there are: c1" in problem.text
 
 
 def test_words_that_are_no_json_are_asked_again():
