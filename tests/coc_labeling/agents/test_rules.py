@@ -20,7 +20,6 @@ from builders.scenes import (
     random_drive,
     standing_at,
 )
-from coc_labeling.errors import CocLabelingError
 from coc_labeling.schema import CoCLabel
 
 UNOBSERVED = ("unobserved",)
