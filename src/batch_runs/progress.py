@@ -75,7 +75,7 @@ def live(lines: Callable[[], list[str]]) -> Iterator[None]:
     if console.is_terminal:
 
         def show() -> Text:
-            return Text(harmless("\n".join(lines())), overflow="ellipsis", no_wrap=True)
+            return Text(harmless("\n".join(lines())))
 
         with Live(console=console, get_renderable=show, refresh_per_second=4, transient=True):
             yield

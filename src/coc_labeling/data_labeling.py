@@ -67,6 +67,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _codes(jobs: Sequence[RunConfig]) -> Iterator[int]:
     """Label one group after another; one that cannot be labelled at all does not take the others along."""
     for job in jobs:
+        if job.job_split_id is not None:
+            say(f"group {job.job_split_id}:")
         try:
             code = label_and_tell(job)
         except (CocLabelingError, DatasetError, MetaActionError) as error:

@@ -105,7 +105,7 @@ class ModelRun:
         return self.stop
 
     def _lines(self) -> list[str]:
-        self.status.stopping = (self.stop.reason and f"  stopping: {self.stop.detail}") or ""
+        self.status.stopping = self.stop.detail if self.stop.is_set() else ""
         return self.status.lines()
 
     async def _run(self, tasks: Iterator[GroupTask]) -> None:
@@ -129,7 +129,7 @@ class ModelRun:
             for task in asking:
                 task.cancel()
             return
-        self.stop(INTERRUPTED, "Ctrl-C; what is in flight is finished first, press it again to drop that.")
+        self.stop(INTERRUPTED, "Ctrl-C.")
         complain("Finishing what is in flight. Press Ctrl-C again to drop it.")
 
     def _feed(self, tasks: Iterator[GroupTask], shelf: "_Shelf", loop: asyncio.AbstractEventLoop) -> None:
@@ -152,6 +152,8 @@ class ModelRun:
         while not self.stop.is_set() and (batch := await shelf.take()) is not None:
             for problem in batch.clips.problems:
                 self._count_problem(problem)
+            for clip_id in dict.fromkeys(window.keyframe.clip_id for window in batch.clips.windows):
+                self.recorder.folder.remove_leftovers(clip_id)
             for window in batch.clips.windows:
                 await free.acquire()
                 if self.stop.is_set():

@@ -67,24 +67,26 @@ class RunStatus:
         return len(self._finished_at) / max(over, 1e-9) * 60
 
     def lines(self) -> list[str]:
-        """Return the progress line, and the latest sentence on a second one."""
-        spent, parts = self.budget.spent, [f"labels: {self.finished}/{self.total}", f"{self.done} done"]
-        parts += [f"{self.abstained} abstained", f"{self.rejected} rejected", f"{self.failed} failed"]
-        parts.append(f"{self.in_flight} in flight")
-        if self.rates:
-            parts.append(f"{self.labels_per_minute:.1f} labels/min")
+        """Return counts, speed and cost, and the latest sentence on a line of its own."""
+        counts = [f"labels: {self.finished}/{self.total}", f"{self.done} done", f"{self.abstained} abstained"]
+        counts += [f"{self.rejected} rejected", f"{self.failed} failed", f"{self.in_flight} in flight"]
+        lines = [", ".join([*counts, *self._rates()])]
+        if self.stopping:
+            lines.append(f"stopping: {self.stopping}")
+        elif self.results and self.latest:
+            lines.append(self.latest)
+        return lines
+
+    def _rates(self) -> list[str]:
+        spent, per_minute = self.budget.spent, self.labels_per_minute
+        parts = [f"{per_minute:.1f} labels/min"] if self.rates else []
         parts.append(f"{_thousands(spent.prompt_tokens)} + {_thousands(spent.response_tokens)} tokens")
         cost = self.budget.cost_of(spent)
         if cost is not None:
             parts.append(f"{cost:.2f} USD")
-        if self.labels_per_minute > 0:
-            parts.append(f"{_duration((self.total - self.finished) / self.labels_per_minute * 60)} left")
-        lines = [", ".join(parts)]
-        if self.stopping:
-            lines.append(self.stopping)
-        elif self.results and self.latest:
-            lines.append(f"  {self.latest}")
-        return lines
+        if per_minute > 0:
+            parts.append(f"{_duration((self.total - self.finished) / per_minute * 60)} left")
+        return parts
 
 
 def _thousands(count: int) -> str:

@@ -254,7 +254,7 @@ class ModelCommand:
         same("keyframes", told["keyframes"], len(names))
         records = self.records()
         same("files", sorted(records), sorted(_windows_with_record(told)))
-        same("leftovers", leftovers(self.out), [])
+        same("leftovers", leftovers(self.folder), [])
         self._check_table(records)
 
     def _check_table(self, records: dict[str, Record]) -> None:

@@ -419,6 +419,17 @@ def test_a_killed_run_pays_for_no_answer_twice(spawning, server, undisturbed):
     assert labels_of(spawning.folder) == labels_of(undisturbed)
 
 
+def test_what_a_killed_run_left_half_written_is_removed(model):
+    assert model() == 0
+    record = next(model.folder.rglob("cot_*.yaml"))
+    half = record.with_name(f".{record.name}.{files._HOST}-999999999.tmp")
+    record.rename(half)
+    assert model.resume() == 0
+    assert record.exists()
+    assert not half.exists()
+    model.check()
+
+
 def test_a_second_run_in_the_same_folder_is_refused_and_asks_nothing(model, capfd):
     assert model() == 0
     before, asked = records_in(model.folder), model.asked

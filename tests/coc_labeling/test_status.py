@@ -94,13 +94,13 @@ def test_the_latest_sentence_stands_below(clock):
     status = run(clock)
     status.finish("done", "Stop behind the lead vehicle.")
     status.finish("abstained")
-    assert status.lines()[1:] == ["  Stop behind the lead vehicle."]
+    assert status.lines()[1:] == ["Stop behind the lead vehicle."]
     assert run(clock, results=False, latest="Stop.").lines()[1:] == []
 
 
 def test_that_the_run_stops_is_told_instead(clock):
-    status = run(clock, latest="Stop.", stopping="  stopping: Ctrl-C")
-    assert status.lines()[1:] == ["  stopping: Ctrl-C"]
+    status = run(clock, latest="Stop.", stopping="Ctrl-C")
+    assert status.lines()[1:] == ["stopping: Ctrl-C"]
 
 
 @pytest.mark.parametrize(
