@@ -51,7 +51,7 @@ class RunResult:
         spent = self.extra.get("this_run")
         if not spent:
             return []
-        cost = "" if spent["cost_usd"] is None else f", {spent['cost_usd']:.2f} USD"
+        cost = "" if spent["cost_usd"] is None else f", {spent['cost_usd']:.4g} USD"
         lines = [
             f"{spent['requests']} requests answered, {spent['answered_from_cache']} from the cache, "
             f"{spent['prompt_tokens']} + {spent['response_tokens']} tokens{cost}"

@@ -4,13 +4,16 @@ import asyncio
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from builders import runs
 from builders.commands import contents, leftovers, summary
 from builders.fake_openai import Behaviour, FakeOpenAI, Ok, Request, Writer
 from builders.runs import Inputs, config, only_run, prepare, records_in, rows_of, write_keyframes
@@ -35,7 +39,8 @@ KEY_NAME, KEY = "COC_TEST_MODEL_KEY", "q7Zp-the-only-key-of-this-test-8813"
 CAMERA = "camera_front_wide_120fov"
 FPS, FRAMES, SIZE = 10, 200, (96, 64)
 MOMENTS = [(f"clip_{number}", frame) for number in range(3) for frame in (60, 100)]
-MANY = [(f"clip_{number}", frame) for number in range(4) for frame in range(30, 130, 10)]
+MANY = [(f"clip_{number}", frame) for number in range(4) for frame in range(30, 130, 20)]
+PLENTY = [(f"clip_{number}", frame) for number in range(4) for frame in range(30, 130, 10)]
 
 
 def prepare_with_videos(root: Path, clips: int = 4) -> Inputs:
@@ -213,6 +218,10 @@ class ModelCommand:
             env=os.environ | {KEY_NAME: KEY},
         )
 
+    def fork(self, moments: list[tuple[str, int]] | None = None, **settings: Any) -> "ForkedRun":
+        """Run as a process of its own that starts at once, for it is forked from one that has imported everything."""
+        return ForkedRun(self.overrides(moments, **settings), self.root)
+
     @property
     def asked(self) -> int:
         """How many chat requests the server got."""
@@ -265,6 +274,56 @@ class ModelCommand:
         same("windows in the table", sorted(rows), sorted(records))
         for name, record in records.items():
             same(name, rows[name], as_row(record, files.stamp(str(self.folder / name))))
+
+
+class ForkedRun:
+    """The command in a forked process, with what tests use of ``subprocess.Popen``."""
+
+    def __init__(self, arguments: list[str], folder: Path) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_IMPORTED)
+        reader, writer = context.Pipe(duplex=False)
+        told = (arguments, str(folder), runs._preset(), writer)
+        self._process = context.Process(target=_run_forked, args=told, daemon=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # or the first process finds no builders
+            self._process.start()
+        writer.close()
+        self.stderr = os.fdopen(os.dup(reader.fileno()))
+        reader.close()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once it has ended, minus the signal's number where one ended it."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("the forked run", timeout or 0)
+        return self._process.exitcode
+
+
+_IMPORTED = ["pytest", "av", "pyarrow.parquet", "builders.model_runs", "coc_labeling.model_clients.transport"]
+
+
+def _run_forked(arguments: list[str], folder: str, preset: str, writer: Connection) -> None:
+    runs._preset = lambda: preset
+    os.chdir(folder)
+    os.environ[KEY_NAME] = KEY
+    os.dup2(writer.fileno(), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    writer.close()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with in_this_process():
+        code = main(arguments)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def same(what: str, found: object, expected: object) -> None:

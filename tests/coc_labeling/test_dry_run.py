@@ -4,7 +4,7 @@ import re
 import pytest
 
 from builders.commands import contents
-from builders.model_runs import KEY, MANY, MOMENTS, answer
+from builders.model_runs import KEY, MANY, MOMENTS, PLENTY, answer
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ def test_without_a_price_the_keys_to_set_are_named(said):
 
 
 def test_of_many_windows_some_are_measured(said, model, server):
-    assert len(MANY) > 24
-    text = said(MANY)
+    assert len(PLENTY) > 24
+    text = said(PLENTY)
     assert "estimated from 24 windows" in text
-    assert f"{len(MANY)} requests, {16 * len(MANY)} pictures" in text
+    assert f"{len(PLENTY)} requests, {16 * len(PLENTY)} pictures" in text
 
 
 @pytest.mark.parametrize(("limit", "warned"), [(1000, True), (10_000_000, False)])

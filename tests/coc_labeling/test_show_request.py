@@ -18,9 +18,11 @@ from coc_labeling.model_clients.vlm_wrappers import OpenAIWrapper
 from coc_labeling.show_request import show_request
 
 ONE = [("clip_1", 60)]
-MOVING = [("clip_2", 110)]  # never slower than 6.5 m/s: a label that stops contradicts it
+TO_THE_RIGHT = [("clip_1", 90)]  # ego steers to the right only: a label that turns left contradicts it
 WRONG = answer(longitudinal={"decision": "fly", "cause_ids": []})
-CONTRADICTION = answer("Stop for the red light.", longitudinal={"decision": "stop", "cause_ids": ["unobserved"]})
+CONTRADICTION = answer(
+    "Turn left at the corner.", lateral={"decision": "turn", "direction": "left", "cause_ids": ["unobserved"]}
+)
 REPAIRED = {
     "longitudinal": {"decision": "track_speed", "cause_ids": ["unobserved"]},
     "lateral": None,
@@ -74,7 +76,7 @@ CHANGED = {
 def test_the_requests_of_a_record_are_byte_for_byte_those_that_were_sent(model, server, kind, save_prompt):
     script, purposes = SCRIPTS[kind]
     server.script = list(script)
-    assert model(MOVING, save_prompt=save_prompt, vlm_agent__use_metaaction_check_pipeline="true") == 0
+    assert model(TO_THE_RIGHT, save_prompt=save_prompt, vlm_agent__use_metaaction_check_pipeline="true") == 0
     shown = show_request(record_of(model))
     assert [to_bytes(one.body)[0] for one in shown] == [request.body for request in server.requests]
     assert all(one.same for one in shown)
@@ -86,7 +88,7 @@ def test_the_requests_of_a_record_are_byte_for_byte_those_that_were_sent(model, 
 @pytest.mark.parametrize("kind", CHANGED)
 def test_questions_after_odd_answers_are_made_again_as_well(model, server, kind):
     server.script = list(CHANGED[kind][0])
-    assert model(MOVING) == 0
+    assert model(TO_THE_RIGHT) == 0
     shown = show_request(record_of(model))
     assert [to_bytes(one.body)[0] for one in shown] == [request.body for request in server.requests]
 
@@ -94,7 +96,7 @@ def test_questions_after_odd_answers_are_made_again_as_well(model, server, kind)
 @pytest.mark.parametrize("kind", CHANGED)
 def test_what_is_not_made_again_exactly_is_never_called_the_same(model, server, kind):
     server.script = list(CHANGED[kind][0])
-    assert model(MOVING) == 0
+    assert model(TO_THE_RIGHT) == 0
     for one, request in zip(show_request(record_of(model)), server.requests, strict=True):
         assert one.same == (to_bytes(one.body)[0] == request.body)
 

@@ -66,11 +66,11 @@ def all_fields(text: str) -> str:
 def harmless(model, capfd):
     """Run; whatever the answers were, nothing but the run's own files and texts came of them."""
 
-    def run(moments, **settings) -> int:
+    def run(moments, sample: int = 0, **settings) -> int:
         outside = {name for name in contents(model.root.parent) if not name.startswith(f"{model.root.name}/")}
         code = model(moments, log_json="true", **settings)
         model.check(moments)
-        report = build_report([str(model.folder)])
+        html = Path(build_report([str(model.folder)], sample=sample)).read_text(encoding="utf-8")
         out, err = capfd.readouterr()
         assert [text for text in (out, err) if RAW_CONTROL.search(text)] == []
         names = set(contents(model.root))
@@ -79,7 +79,6 @@ def harmless(model, capfd):
         own = {name for name in contents(model.folder) if not re.fullmatch(r"clip_\d/cot_\d+\.yaml", name)}
         assert {name for name in own if not name.startswith(".journal")} == OF_A_RUN
         assert {n for n in contents(model.root.parent) if not n.startswith(f"{model.root.name}/")} == outside
-        html = Path(report).read_text(encoding="utf-8")
         for hostile in ("<script>alert(1)", "<img src=x", "</textarea><!--"):
             assert hostile not in html
         assert KEY not in html + out + err
@@ -99,7 +98,7 @@ def kinds_of(model, kinds) -> list[tuple[str, Record]]:
 
 def test_whatever_a_label_says_is_kept_as_text(harmless, model, server):
     server.script = [Ok(all_fields(text)) for text in WORDS.values()]
-    assert harmless(MANY[: len(WORDS)], max_in_flight=1) == 0
+    assert harmless(MANY[: len(WORDS)], sample=2, max_in_flight=1) == 0
     for kind, record in kinds_of(model, WORDS):
         said = f"Keep going {WORDS[kind]}"
         assert record.label.effect_on_ego_behavior == " ".join(said.split()), kind
