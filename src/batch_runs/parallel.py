@@ -38,11 +38,13 @@ def map_ordered(
     *,
     isolated: bool = False,
     ahead: int = IN_FLIGHT_PER_WORKER,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[Task, Result | WorkerDied]]:
     """Yield (task, result) in the order of ``tasks``; with one worker in this process.
 
     ``isolated`` uses a worker process also where there is only one; ``ahead`` is how many tasks a worker may have begun
-    or finished before their results are taken.
+    or finished before their results are taken. Once ``stopped`` says so, worker processes that died (``stop_workers``)
+    end the whole.
 
     Where a worker process dies, the tasks in flight are tried again alone, and one that dies again is cut by ``split``
     into its smallest parts, so that only the guilty part is given up.
@@ -60,8 +62,12 @@ def map_ordered(
                 yield from _stream(pool, remaining, in_flight, workers * ahead)
                 return
         except BrokenProcessPool:
+            if stopped():
+                return
             suspects.extend(task for task, _ in in_flight)
         while suspects:
+            if stopped():
+                return
             task = suspects.popleft()
             result, parts = _alone(function, task), split(task)
             if isinstance(result, WorkerDied) and len(parts) > 1:
@@ -99,6 +105,12 @@ def _alone(function: Callable[[Task], Result], task: Task) -> Result | WorkerDie
             return result
     except BrokenProcessPool:
         return WorkerDied()
+
+
+def stop_workers() -> None:
+    """End all worker processes of this process at once: what they are working on is not wanted any more."""
+    for child in multiprocessing.active_children():
+        child.kill()
 
 
 class _Pool(ProcessPoolExecutor):

@@ -15,14 +15,14 @@ from coc_labeling.budget import Budget, add
 from coc_labeling.conversation import Part, messages
 from coc_labeling.events import EventLog
 from coc_labeling.model_clients.errors import ModelError
+from coc_labeling.model_clients.vlm_wrappers.chat import ChatWrapper
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
 from coc_labeling.response_cache import ResponseCache
 from coc_labeling.schema import ModelCall, Usage
 
-MAX_KEPT_ANSWER_CHARS = 20_000
+MAX_KEPT_ANSWER_CHARS, KEPT_START_CHARS = 20_000, 2_000
 MAX_KEPT_WORD_CHARS = 200  # of what a server says in a word, such as its finish_reason
 MOST_TOKENS = 10**12  # a larger count is nonsense, and tables could not hold it
-_INFER = ("max_tokens", "seed", "temperature", "top_p", "repetition_penalty")
 
 
 @dataclass
@@ -73,12 +73,16 @@ class Asker:
         """Return what ``infer`` takes besides the messages."""
         return {"max_tokens": max_tokens, **self.sampling, "json_schema": form}
 
-    async def send(self, body: dict[str, Any], form: type[BaseModel] | None, session: str) -> dict[str, Any]:
-        """Send a request's body and return its answer; raises ModelError."""
+    async def send(
+        self, body: dict[str, Any], form: type[BaseModel] | None, max_tokens: int, session: str
+    ) -> dict[str, Any]:
+        """Send a request's body and return its answer; raises ModelError.
+
+        A user's own ``infer`` is given the same messages and the parameters of the configuration.
+        """
         if _sends_bodies(self.wrapper):
             return dict(await self.wrapper.send(body, form, session=session))
-        parameters = {name: value for name, value in body.items() if name in _INFER}
-        parameters["json_schema"] = form
+        parameters = self._parameters(form, max_tokens)
         try:
             if hasattr(self.wrapper, "ainfer"):
                 return dict(await self.wrapper.ainfer(body["messages"], **parameters))
@@ -93,6 +97,11 @@ class Asker:
         """Let the wrapper find out what a request must say, such as the server's name of the model."""
         if isinstance(self.wrapper, BaseWrapper):
             await self.wrapper.prepare()
+
+    def stop(self) -> None:
+        """Have requests given up that wait to be sent, for their turn or for another attempt."""
+        if isinstance(self.wrapper, ChatWrapper):
+            self.wrapper.stop()
 
     async def close(self) -> None:
         """Close connections and threads."""
@@ -134,7 +143,7 @@ class WindowAsk:
         answer = asker.cache.get(address)
         cached = answer is not None
         if answer is None:
-            answer = await self._send(body, form)
+            answer = await self._send(body, form, max_tokens)
             await asyncio.to_thread(asker.cache.put, address, answer)
         usage = Usage() if cached else _usage(answer)
         text = answer.get("text", answer.get("content"))
@@ -152,12 +161,12 @@ class WindowAsk:
         asker.events.write("answer", self.clip_id, self.t_us, **call.model_dump(exclude={"answer"}))
         return answer
 
-    async def _send(self, body: dict[str, Any], form: type[BaseModel] | None) -> dict[str, Any]:
+    async def _send(self, body: dict[str, Any], form: type[BaseModel] | None, max_tokens: int) -> dict[str, Any]:
         budget = self.asker.budget
         await budget.start()
         usage = None
         try:
-            answer = await self.asker.send(body, form, f"{self.clip_id}/{self.t_us}")
+            answer = await self.asker.send(body, form, max_tokens, f"{self.clip_id}/{self.t_us}")
             usage = _usage(answer)
         finally:
             budget.finish(usage)
@@ -194,7 +203,10 @@ def _sends_bodies(wrapper: Any) -> bool:
 
 
 def _address(wrapper: Any) -> list[str]:
-    return sorted(getattr(wrapper, "hosts", ())) or [type(wrapper).__name__]
+    """Return what tells one model's answers from another's of the same name: where they come from."""
+    known = wrapper.describe() if isinstance(wrapper, BaseWrapper) else {}
+    kind = f"{type(wrapper).__module__}.{type(wrapper).__qualname__}"
+    return [kind, str(known.get("provider", "")), *sorted(known.get("base_urls", ()))]
 
 
 def _usage(answer: Mapping[str, Any]) -> Usage:
@@ -206,5 +218,10 @@ def _count(value: Any) -> int:
 
 
 def _storable(text: str) -> str:
-    """Return an answer as records can hold it: of bounded length, without halves of characters."""
-    return text[:MAX_KEPT_ANSWER_CHARS].encode(errors="replace").decode()
+    """Return an answer as records can hold it: of bounded length, without halves of characters.
+
+    Of a long one the end is kept, for after long thinking that is where the answer stands.
+    """
+    if len(text) > MAX_KEPT_ANSWER_CHARS:
+        text = f"{text[:KEPT_START_CHARS]}\n[...]\n{text[KEPT_START_CHARS - MAX_KEPT_ANSWER_CHARS :]}"
+    return text.encode(errors="replace").decode()

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import yaml
 
@@ -66,11 +67,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _codes(jobs: Sequence[RunConfig]) -> Iterator[int]:
     """Label one group after another; one that cannot be labelled at all does not take the others along."""
+    spent = Spent()
     for job in jobs:
         if job.job_split_id is not None:
             say(f"group {job.job_split_id}:")
         try:
-            code = label_and_tell(job)
+            code = label_and_tell(spent.left_for(job), spent)
         except (CocLabelingError, DatasetError, MetaActionError) as error:
             if job.job_split_id is None:
                 raise
@@ -81,9 +83,33 @@ def _codes(jobs: Sequence[RunConfig]) -> Iterator[int]:
             return
 
 
-def label_and_tell(config: RunConfig) -> int:
+@dataclass
+class Spent:
+    """What the groups of a command have cost: its limits are for all of them together."""
+
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+    def left_for(self, job: RunConfig) -> RunConfig:
+        """Return the configuration of the next group, its limits lowered by what others have cost."""
+        limits: dict[str, int | float] = {}
+        if job.max_total_tokens is not None:
+            limits["max_total_tokens"] = max(job.max_total_tokens - self.tokens, 1)
+        if job.max_cost_usd is not None:
+            limits["max_cost_usd"] = max(job.max_cost_usd - self.cost_usd, 1e-9)
+        return job.model_copy(update=limits)
+
+    def add(self, result: RunResult) -> None:
+        """Count a group."""
+        experiment = result.extra.get("experiment", {})
+        self.tokens += experiment.get("prompt_tokens", 0) + experiment.get("response_tokens", 0)
+        self.cost_usd += result.extra.get("cost_usd") or 0.0
+
+
+def label_and_tell(config: RunConfig, spent: Spent) -> int:
     """Label, say what came of it, and return the exit code."""
     result = label_run(config)
+    spent.add(result)
     folder = result.folder
     say(*tell(result), f"labels: {folder.path}", f"summary: {folder.table_path(SUMMARY)}")
     return exit_code(result, strict=config.strict)

@@ -15,13 +15,15 @@ from coc_labeling.budget import Budget
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.events import EventLog
 from coc_labeling.inputs import Inputs, read_inputs, shard_of
+from coc_labeling.job_split import experiment_path
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.pricing import estimate_tokens
 from coc_labeling.model_run import make_asker, make_preparer, open_model, price_of
-from coc_labeling.results import ExperimentFolder, resumed_experiment
+from coc_labeling.results import ExperimentFolder
 from coc_labeling.run import check
 from coc_labeling.schema import Usage
 from coc_labeling.work import GroupTask, tasks_of
+from driving_clips import files
 
 SAMPLE = 24  # windows that are really prepared; the rest is taken to be like them
 ANSWER_TOKENS = 300  # of a structured answer, without reasoning
@@ -63,9 +65,10 @@ def dry_run(config: RunConfig) -> list[str]:
 
 
 def _due(config: RunConfig, keyframes: Sequence[Keyframe]) -> list[Keyframe]:
-    if config.resume_exp_dir is None:
+    path = experiment_path(config)
+    if not files.is_dir(path):
         return list(keyframes)
-    folder = ExperimentFolder(resumed_experiment(config.output_root, config.resume_exp_dir), shard_of(config))
+    folder = ExperimentFolder(path, shard_of(config))
     found, _ = folder.finished([(keyframe.clip_id, keyframe.t_us) for keyframe in keyframes])
     return [keyframe for keyframe in keyframes if (keyframe.clip_id, keyframe.t_us) not in found]
 

@@ -1,10 +1,13 @@
 """A run's events as JSON lines, for machines to follow: ``log_json=true``."""
 
 import json
+import logging
 import time
 from typing import IO, Any
 
 from driving_clips import files
+
+log = logging.getLogger(__name__)
 
 
 class EventLog:
@@ -19,8 +22,12 @@ class EventLog:
             return
         about = {"clip_id": clip_id, "event_start_timestamp": t_us} if clip_id is not None else {}
         line = {"time": round(time.time(), 3), "event": event, **about, **fields}
-        self._file.write(json.dumps(line, default=str) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line, default=str) + "\n")
+            self._file.flush()
+        except OSError as error:  # a run is worth more than its log
+            log.warning("the log of events cannot be written (%s); going on without it", error)
+            self._file = None
 
     def close(self) -> None:
         """Close the file."""

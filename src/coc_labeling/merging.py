@@ -1,13 +1,16 @@
 """Joining the shards of Step 3 into one experiment folder."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
 from batch_runs.merging import find_run_shards, read_summaries
 from batch_runs.outcomes import Tally, write_summary
 from coc_labeling.errors import CocLabelingError
-from coc_labeling.results import SUMMARY, ExperimentFolder, differences, read_labels, remember_config
+from coc_labeling.results import SUMMARY, ExperimentFolder, differences, read_labels, remember_config, token_totals
+from coc_labeling.schema import Usage
 from driving_clips import files
 
 
@@ -26,6 +29,7 @@ def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
     (labels, summaries), missing = found
     folder = ExperimentFolder(out)
     tally, configs = read_summaries(summaries)
+    spent = _spent([json.loads(files.read_text(path)) for path in summaries.paths.values()])
     for config in configs[1:]:
         if different := differences(configs[0], config):
             raise CocLabelingError(
@@ -38,6 +42,7 @@ def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
             table = read_labels(path)
             _bring(table, ExperimentFolder(files.parent(path)), folder)
             tables.append(table)
+            _bring_prompts(files.parent(path), out)
         folder.write_table(tables)
         write_summary(
             folder.table_path(SUMMARY),
@@ -45,10 +50,41 @@ def merge_labels(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
             configs[0] | {"shard": None},
             tally,
             unit="windows",
+            tokens=token_totals(folder.read_table()),
+            **spent,
             merged_shards=sorted(labels.paths),
             missing_shards=missing,
         )
     return tally, missing
+
+
+def _spent(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add up what shards cost and sent; nothing where no model was asked."""
+    with_model = [summary for summary in summaries if "experiment" in summary]
+    if not with_model:
+        return {}
+    egress: dict[str, dict[str, int]] = {}
+    for summary in with_model:
+        for host, sent in summary.get("egress", {}).items():
+            known = egress.setdefault(host, dict.fromkeys(sent, 0))
+            for what, count in sent.items():
+                known[what] = known.get(what, 0) + count
+    costs = [summary.get("cost_usd") for summary in with_model]
+    return {
+        "experiment": {
+            name: sum(summary["experiment"].get(name, 0) for summary in with_model) for name in Usage.model_fields
+        },
+        "cost_usd": None if None in costs else sum(cost for cost in costs if cost),
+        "egress": egress,
+    }
+
+
+def _bring_prompts(source: str, target: str) -> None:
+    """Copy the static prompts that records refer to."""
+    if files.absolute(source) != files.absolute(target):
+        for name in files.list_names(source, ".txt"):
+            if name.startswith("prompt."):
+                files.copy(files.join(source, name), files.join(target, name))
 
 
 def _bring(table: pa.Table, source: ExperimentFolder, target: ExperimentFolder) -> None:

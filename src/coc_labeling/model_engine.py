@@ -9,7 +9,7 @@ import functools
 import logging
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from batch_runs.journal import Journal
 from batch_runs.outcomes import Tally
-from batch_runs.parallel import WorkerDied, map_ordered
+from batch_runs.parallel import WorkerDied, map_ordered, stop_workers
 from batch_runs.progress import live
 from batch_runs.terminal import complain
 from coc_labeling.agents.base import Labelled, ModelAgent, PreparedWindow
@@ -49,14 +49,16 @@ ALIKE_AT_START = 8  # so many failures of one kind, and nothing else: every requ
 ALIKE_LATER = 50  # the same in a row, after some went well
 ROWS_AT_ONCE = 32  # of records that are written; where a run is killed, so many are found again from their files
 INTERRUPTED = "interrupted"
+STOPPED = "stopped"  # the code of a request that was given up before it was sent
 
 
 @dataclass
 class Stop:
-    """Why a run ends early; the first reason counts."""
+    """Why a run ends early; the first reason counts, and calls ``then``."""
 
     reason: str | None = None
     detail: str = ""
+    then: Callable[[], None] = lambda: None
 
     def is_set(self) -> bool:
         """Say whether the run ends early."""
@@ -66,6 +68,7 @@ class Stop:
         """End the run once what is in flight is finished."""
         if self.reason is None:
             self.reason, self.detail = reason, detail
+            self.then()
 
 
 @dataclass
@@ -110,8 +113,9 @@ class ModelRun:
 
     async def _run(self, tasks: Iterator[GroupTask]) -> None:
         loop = asyncio.get_running_loop()
-        shelf = _Shelf(self.prepare_bytes)
+        shelf = _Shelf(self.prepare_bytes, self.workers * PREPARED_AHEAD)
         asking: set[asyncio.Task] = set()
+        self.stop.then = functools.partial(self._drop_what_is_not_sent, shelf)
         with _interrupts(loop, self._interrupt, asking), ThreadPoolExecutor(1, "preparation") as thread:
             feeding = loop.run_in_executor(thread, self._feed, tasks, shelf, loop)
             feeding.add_done_callback(lambda _: shelf.end())
@@ -120,9 +124,22 @@ class ModelRun:
             finally:
                 shelf.close()
                 await asyncio.gather(*asking, return_exceptions=True)
-                await self.asker.close()
-                self._index()
-                await feeding
+                try:
+                    await feeding  # it needs this loop: before anything that may fail
+                finally:
+                    await self._close()
+
+    async def _close(self) -> None:
+        try:
+            await self.asker.close()
+        finally:
+            self._index()
+
+    def _drop_what_is_not_sent(self, shelf: "_Shelf") -> None:
+        """Give up windows that are prepared or wait to be sent; requests on their way are finished."""
+        shelf.close()
+        self.asker.stop()
+        stop_workers()
 
     def _interrupt(self, asking: set[asyncio.Task]) -> None:
         if self.stop.reason == INTERRUPTED:
@@ -134,18 +151,20 @@ class ModelRun:
 
     def _feed(self, tasks: Iterator[GroupTask], shelf: "_Shelf", loop: asyncio.AbstractEventLoop) -> None:
         """Move prepared clips from the workers to the shelf; runs in a thread."""
-        clips = (part for task in tasks for part in task.by_clip())
         results = map_ordered(
-            self.preparer, clips, self.workers, GroupTask.by_clip, isolated=True, ahead=PREPARED_AHEAD
+            self.preparer,
+            (part for task in tasks for part in task.by_clip()),
+            self.workers,
+            GroupTask.by_clip,
+            isolated=True,
+            ahead=PREPARED_AHEAD,
+            stopped=self.stop.is_set,
         )
-        try:
+        with contextlib.closing(results):
             for task, result in results:
-                if isinstance(result, WorkerDied):
-                    result = PreparedClips([], worker_died(task))
-                if not asyncio.run_coroutine_threadsafe(shelf.put(result), loop).result():
+                clips = PreparedClips([], worker_died(task)) if isinstance(result, WorkerDied) else result
+                if not asyncio.run_coroutine_threadsafe(shelf.put(clips), loop).result():
                     return
-        finally:
-            results.close()
 
     async def _ask_all(self, shelf: "_Shelf", asking: set[asyncio.Task]) -> None:
         free = asyncio.Semaphore(self.max_in_flight)
@@ -170,8 +189,8 @@ class ModelRun:
         asked = self.asker.about(keyframe.clip_id, keyframe.t_us)
         self.status.in_flight += 1
         self.status.noted += bool(window.info.notes)
-        self._write_example(window)
         try:
+            self._write_example(window)
             labelled = await self.agent.label(window, asked)
             await self._write(window, labelled, asked)
         except BudgetReachedError as error:
@@ -181,11 +200,14 @@ class ModelRun:
             if error.reason == DISK_FULL:
                 self.stop(DISK_FULL, "the disk was full.")
         except ModelError as error:
+            if self.stop.is_set() and error.code == STOPPED:  # it was never sent
+                return
             self._fail(ClipFailedError(_reason(error), str(error)), window)
-            self._watch(error)
+            self._watch(error, f"{type(error).__name__} {error.status} {error.code}")
         except Exception as error:  # whatever an agent stumbles over costs this window only
             log.exception("%s: labelling failed", item_of(keyframe.clip_id, keyframe.t_us))
             self._fail(ClipFailedError("crashed", f"{self.agent.name}: {type(error).__name__}: {error}"), window)
+            self._watch(error, type(error).__name__)
         finally:
             self.status.in_flight -= 1
 
@@ -209,17 +231,21 @@ class ModelRun:
             reason=row["abstention_reason"],
         )
 
-    def _write_example(self, window: PreparedWindow) -> None:
-        if self.example_path is not None:
-            said = (f"--- {part.role}\n{part.reference().content}" for part in window.parts)
-            files.write_atomic(self.example_path, "\n".join(said) + "\n")
-            self.example_path = None
-
     def _index(self) -> None:
         """Add the rows of written records to the journal."""
-        rows, self._rows = self._rows, []
-        if rows:
-            self.journal.append(pa.RecordBatch.from_pylist(rows, LABELS_SCHEMA))
+        if self._rows:
+            self.journal.append(pa.RecordBatch.from_pylist(self._rows, LABELS_SCHEMA))
+            self._rows = []
+
+    def _write_example(self, window: PreparedWindow) -> None:
+        path, self.example_path = self.example_path, None
+        if path is None:
+            return
+        said = (f"--- {part.role}\n{part.reference().content}" for part in window.parts)
+        try:
+            files.write_atomic(path, "\n".join(said) + "\n")
+        except OSError as error:  # an example is no label
+            log.warning("%s: the example of a prompt cannot be written (%s)", path, error)
 
     def _fail(self, error: ClipError, window: PreparedWindow) -> None:
         self._count_problem(problem_of(error, window.keyframe))
@@ -230,12 +256,11 @@ class ModelRun:
         self.status.finish(outcome)
         self.asker.events.write(outcome, item=item, reason=reason, message=message)
 
-    def _watch(self, error: ModelError) -> None:
+    def _watch(self, error: Exception, kind: str) -> None:
         """Stop where every request would fail in the same way."""
         if isinstance(error, ModelUnusable):
             self.stop("model", str(error))
             return
-        kind = f"{type(error).__name__} {error.status} {error.code}"
         if self._alike and self._alike[-1] != kind:
             self._alike.clear()
         self._alike.append(kind)
@@ -258,11 +283,14 @@ class _Batch:
 
 
 class _Shelf:
-    """Prepared clips that wait for the model: no more bytes than fit, or one clip."""
+    """Prepared clips that wait for the model: no more bytes than fit, or one clip.
 
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._held = 0
+    Clips that workers have finished and nobody has taken yet need room as well: ``ahead`` of them, of average size.
+    """
+
+    def __init__(self, room: int, ahead: int = 0) -> None:
+        self._room, self._ahead = room, ahead
+        self._held = self._put_bytes = self._put = 0
         self._batches: deque[_Batch] = deque()
         self._changed = asyncio.Event()
         self._ended = self._closed = False
@@ -270,7 +298,9 @@ class _Shelf:
     async def put(self, clips: PreparedClips) -> bool:
         """Add a clip once there is room; False where nothing is wanted any more."""
         size = clips.picture_bytes
-        while not self._closed and self._held and self._held + size > self._room:
+        self._put, self._put_bytes = self._put + 1, self._put_bytes + size
+        ahead = self._ahead * self._put_bytes // self._put
+        while not self._closed and self._held and self._held + size + ahead > self._room:
             await self._change()
         if self._closed:
             return False
@@ -281,11 +311,13 @@ class _Shelf:
 
     async def take(self) -> _Batch | None:
         """Return the next clip, waiting for it; None after the last."""
-        while not self._batches:
-            if self._ended or self._closed:
-                return None
+        while not self._closed:
+            if self._batches:
+                return self._batches.popleft()
+            if self._ended:
+                break
             await self._change()
-        return self._batches.popleft()
+        return None
 
     def give_back(self, batch: _Batch, _: object = None) -> None:
         """Count a window of a clip as done with; after its last one its pictures make room."""

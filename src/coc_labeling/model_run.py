@@ -1,6 +1,7 @@
 """A run with a model, put together from the configuration."""
 
 import contextlib
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from batch_runs.parallel import useful_workers
 from batch_runs.terminal import complain
 from coc_labeling.agents.base import ModelAgent
 from coc_labeling.asking import Asker
-from coc_labeling.budget import Budget
+from coc_labeling.budget import Budget, add
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.events import EventLog
@@ -26,12 +27,13 @@ from coc_labeling.model_engine import INTERRUPTED, ModelRun
 from coc_labeling.preparation import ClipPreparer
 from coc_labeling.recording import Recorder, sent_sampling
 from coc_labeling.response_cache import ResponseCache
-from coc_labeling.results import token_totals
+from coc_labeling.results import SUMMARY, ExperimentFolder, token_totals
 from coc_labeling.schema import Provenance, Usage
 from coc_labeling.segment_videos import SegmentVideos
 from coc_labeling.status import RunStatus
 from coc_labeling.windows import Sampling
 from coc_labeling.work import count_unread, tasks_of, without_finished
+from driving_clips import files
 from driving_clips.trajectories import TrajectoryLoader
 from driving_clips.video.locating import VideoFinder
 from driving_clips.video.pictures import ImageSettings
@@ -77,15 +79,18 @@ def price_of(config: RunConfig) -> Price | None:
     Raises:
         CocLabelingError: a limit on cost, and no price to count by.
     """
-    own, known = config.price, PRICES.get(config.model_name)
-    if own.prompt is not None and own.response is not None:
-        return Price(own.prompt, own.response, own.prompt if own.cached_prompt is None else own.cached_prompt)
-    if known is None and config.max_cost_usd is not None:
+    own, listed = config.price, PRICES.get(config.model_name)
+    prompt = listed.usd_per_million_prompt if own.prompt is None and listed else own.prompt
+    response = listed.usd_per_million_response if own.response is None and listed else own.response
+    if prompt is not None and response is not None:
+        cached = listed.usd_per_million_cached if own.prompt is None and listed else prompt
+        return Price(prompt, response, cached if own.cached_prompt is None else own.cached_prompt)
+    if config.max_cost_usd is not None or any(own.model_dump().values()):
         raise CocLabelingError(
-            f"max_cost_usd: the price of model_name={config.model_name} is not known. Set price.prompt and "
-            "price.response in USD per million tokens, or limit max_total_tokens."
+            f"the price of model_name={config.model_name} is not known, or not in full. Set price.prompt and "
+            "price.response in USD per million tokens, or limit max_total_tokens instead of max_cost_usd."
         )
-    return known
+    return None
 
 
 def label_with_model(
@@ -94,12 +99,8 @@ def label_with_model(
     """Label the windows of ``inputs`` that have no record yet; fills ``result``."""
     dataset = inputs.loader.dataset
     due = without_finished(result.folder, inputs.keyframes, journal, result.tally)
-    budget = Budget(
-        price_of(config),
-        config.max_total_tokens,
-        config.max_cost_usd,
-        earlier=Usage(**{f"{k}_tokens": n for k, n in token_totals(result.folder.read_table()).items()}),
-    )
+    result.folder.settle(journal)
+    budget = Budget(price_of(config), config.max_total_tokens, config.max_cost_usd, earlier=spent_before(result.folder))
     with contextlib.closing(EventLog(_event_path(config, result))) as events:
         asker = make_asker(config, model, budget, events)
         run = ModelRun(
@@ -117,12 +118,25 @@ def label_with_model(
         )
         events.write("run_started", windows=len(due), keyframes=len(inputs.keyframes), model=config.model_name)
         _say_data(config, inputs, due)
-        stop = run.label(tasks_of(inputs.groups, due, inputs.timelines, dataset)) if due else run.stop
-        result.stopped = None if stop.reason is None else f"{stop.reason}: {stop.detail}"
-        result.interrupted = stop.reason == INTERRUPTED
-        count_unread(due, result.tally, dataset, result.stopped)
-        result.extra = _summary(run, model)
-        events.write("run_finished", stopped=result.stopped, counts=run.status.counts())
+        try:
+            stop = run.label(tasks_of(inputs.groups, due, inputs.timelines, dataset)) if due else run.stop
+            result.stopped = None if stop.reason is None else f"{stop.reason}: {stop.detail}"
+            result.interrupted = stop.reason == INTERRUPTED
+            count_unread(due, result.tally, dataset, result.stopped)
+        finally:
+            result.extra = _summary(run, model)
+            events.write("run_finished", stopped=result.stopped, counts=run.status.counts())
+
+
+def spent_before(folder: ExperimentFolder) -> Usage:
+    """Return what an experiment has cost so far: its records, and what its last run spent on windows without one."""
+    by_records = {f"{kind}_tokens": count for kind, count in token_totals(folder.read_table()).items()}
+    try:
+        kept = json.loads(files.read_text(folder.table_path(SUMMARY)))["experiment"]
+        by_summary = {name: int(kept[name]) for name in Usage.model_fields}
+    except (OSError, ValueError, KeyError, TypeError):
+        by_summary = {}
+    return Usage(**{name: max(by_records[name], by_summary.get(name, 0)) for name in Usage.model_fields})
 
 
 def make_asker(config: RunConfig, model: Any, budget: Budget, events: EventLog) -> Asker:
@@ -213,6 +227,7 @@ def _summary(run: ModelRun, model: Any) -> dict[str, Any]:
             **spent.model_dump(),
             "cost_usd": budget.cost_of(spent),
         },
+        "experiment": add(budget.earlier, spent).model_dump(),
         "cost_usd": budget.total_cost(),
         "egress": log.summary() if log is not None else {},
         "windows_with_video_notes": run.status.noted,

@@ -41,6 +41,11 @@ MUST_AGREE = (
     "data_loader.meta_action",
     "data_loader.vector",
     "openai_compatible.model",
+    "openai_compatible.response_format",
+    "openai_compatible.token_parameter",
+    "openai_compatible.omit_parameters",
+    "openai_compatible.extra_body",
+    "egress.redactor",
     "prompt",
 )
 LABEL, ABSTENTION = "label", "abstention"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 from batch_runs.journal import Journal
 from batch_runs.outcomes import write_summary
@@ -30,9 +31,10 @@ def label_run(config: RunConfig) -> RunResult:
     result = RunResult(ExperimentFolder(experiment_path(config), shard_of(config)), notices=inputs.notices)
     with result.folder.opened() as journal:
         prompt = {"prompt": agent.prompt_hash} if isinstance(agent, ModelAgent) else {}
-        remember_config(result.folder, config.model_dump(mode="json") | prompt)
+        kept = config.model_dump(mode="json") | prompt
+        remember_config(result.folder, kept)
         result.folder.settle(journal)
-        with _settled(result, journal, config, len(inputs.keyframes)):
+        with _settled(result, journal, kept, len(inputs.keyframes)):
             if isinstance(agent, ModelAgent):
                 label_with_model(config, agent, model, inputs, journal, result)
             else:
@@ -41,24 +43,27 @@ def label_run(config: RunConfig) -> RunResult:
 
 
 @contextmanager
-def _settled(result: RunResult, journal: Journal, config: RunConfig, keyframes: int) -> Iterator[None]:
-    """Write the run's tables after the block, however it ends, and its summary where it ends well."""
+def _settled(result: RunResult, journal: Journal, config: dict[str, Any], keyframes: int) -> Iterator[None]:
+    """Write the run's tables and its summary after the block, however it ends."""
     try:
         yield
+    except Exception as error:
+        result.stopped = result.stopped or f"error: {error}"
+        raise
     finally:
         result.folder.settle(journal)
-    write_summary(
-        result.folder.table_path(SUMMARY),
-        "coc_labeling.data_labeling",
-        config.model_dump(mode="json"),
-        result.tally,
-        unit="windows",
-        stopped=result.stopped,
-        tokens=token_totals(result.folder.read_table()),
-        **result.extra,
-        notices=list(result.notices),
-        keyframes=keyframes,
-    )
+        write_summary(
+            result.folder.table_path(SUMMARY),
+            "coc_labeling.data_labeling",
+            config,
+            result.tally,
+            unit="windows",
+            stopped=result.stopped,
+            tokens=token_totals(result.folder.read_table()),
+            **result.extra,
+            notices=list(result.notices),
+            keyframes=keyframes,
+        )
 
 
 def _label_alone(config: RunConfig, agent: Agent, inputs: Inputs, journal: Journal, result: RunResult) -> None:

@@ -16,7 +16,6 @@ from coc_labeling.conversation import Part, Shot, part_of, references
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.events import EventLog
 from coc_labeling.inputs import open_loader
-from coc_labeling.model_clients.answers import parse_json
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
 from coc_labeling.model_clients.vlm_wrappers.factory import create_model_wrapper
 from coc_labeling.model_run import make_asker, make_footage, model_settings
@@ -25,7 +24,7 @@ from coc_labeling.recording import REFERENCE
 from coc_labeling.records import from_yaml
 from coc_labeling.results import CONFIG
 from coc_labeling.run import check
-from coc_labeling.schema import ModelCall, PromptMessage, Record
+from coc_labeling.schema import CoCLabel, ModelCall, PromptMessage, Record
 from driving_clips import files
 from driving_clips.errors import ClipError
 
@@ -45,12 +44,13 @@ class ShownRequest:
     same: bool
 
 
-def show_request(record_path: str, data_dir: str | None = None) -> list[ShownRequest]:
+def show_request(record_path: str, data_dir: str | None = None, video_dir: str | None = None) -> list[ShownRequest]:
     """Return the requests behind a record, in the order they were sent.
 
     Args:
         record_path: a ``cot_<timestamp>.yaml`` in its experiment folder.
         data_dir: where the dataset is now, if it has moved since.
+        video_dir: the same of a folder of videos.
 
     Raises:
         CocLabelingError, DatasetError: no record of a model, or its video is gone.
@@ -58,7 +58,7 @@ def show_request(record_path: str, data_dir: str | None = None) -> list[ShownReq
     clip_dir = files.parent(files.absolute(record_path))
     record = _read(record_path, files.base_name(clip_dir))
     folder = files.parent(clip_dir)
-    config = _config(folder, data_dir)
+    config = _config(folder, {"data_dir": data_dir, "video_dir": video_dir})
     agent = check(config)
     if not record.calls or not isinstance(agent, VLMCoCAgent):
         raise CocLabelingError(f"{record_path}: no model was asked for this record; there is no request to show.")
@@ -89,13 +89,12 @@ def _read(path: str, clip_id: str) -> Record:
         ) from error
 
 
-def _config(folder: str, data_dir: str | None) -> RunConfig:
+def _config(folder: str, moved: Mapping[str, str | None]) -> RunConfig:
     path = files.join(folder, CONFIG)
     try:
         content = json.loads(files.read_text(path))
         content.pop("prompt", None)
-        if data_dir is not None:
-            content["data"]["data_dir"] = data_dir
+        content["data"] |= {key: path for key, path in moved.items() if path is not None}
         return RunConfig.model_validate(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CocLabelingError(
@@ -128,7 +127,7 @@ def _parts(record: Record, folder: str, config: RunConfig) -> list[Part]:
             for index, shot in footage.shots_of(record.clip_id, file, indices).items()
         }
     except ClipError as error:
-        raise CocLabelingError(f"{error} Give the dataset's folder with --data_dir if it has moved.") from error
+        raise CocLabelingError(f"{error} Give --data_dir or --video_dir if it has moved.") from error
     return [_part(message, shots, folder) for message in record.prompt]
 
 
@@ -147,16 +146,22 @@ def _questions(
 ) -> Iterator[tuple[ModelCall, list[Part], type[BaseModel]]]:
     """Yield what was asked, call by call, following the answers that the record keeps."""
     last = ""
-    label = None
     for call in record.calls:
         if call.purpose == "again":
             yield call, agent.again_parts(parts, last, _complaint(last, agent)), agent.form
         elif call.purpose == "repair" and record.repair is not None:
-            label = to_label(parse_json(last), agent.form)
+            label = _first_label(last, agent)
             yield call, agent.repair_parts(label, record.repair.reasons, _motion_text(parts)), agent.repair_form
         else:
             yield call, parts, agent.form
         last = call.answer
+
+
+def _first_label(answer: str, agent: VLMCoCAgent) -> CoCLabel:
+    try:
+        return to_label(answer, agent.form)
+    except UnusableAnswerError as error:
+        raise CocLabelingError(f"the answer before the repair is not in the record as a whole ({error})") from error
 
 
 def _complaint(answer: str, agent: VLMCoCAgent) -> UnusableAnswerError:

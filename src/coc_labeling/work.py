@@ -145,7 +145,7 @@ def count_unread(due: Sequence[Keyframe], tally: Tally, dataset: Dataset, stoppe
     counted = {item for reasons in tally.by_reason.values() for items in reasons.values() for item in items}
     error = ClipFailedError("unknown_clip", f"no clip of this id in {dataset.data_dir}.")
     if stopped is not None:
-        error = ClipFailedError("not_reached", f"the run stopped before it: {stopped}")
+        error = ClipFailedError("not_reached", f"the run stopped before it ({stopped.partition(':')[0]}).")
     for keyframe in due:
         if item_of(keyframe.clip_id, keyframe.t_us) not in counted:
             tally.add(*problem_of(error, keyframe))

@@ -82,12 +82,13 @@ def show_request(
     data_dir: Annotated[
         str | None, typer.Option("--data_dir", help="where the dataset is now, if it has moved")
     ] = None,
+    video_dir: Annotated[str | None, typer.Option("--video_dir", help="where the videos are now")] = None,
     full: Annotated[bool, typer.Option("--full", help="with the pictures, as base64 text")] = False,
 ) -> None:
     """Rebuild the exact requests behind a record, as JSON; exit code 1 where they differ from what was sent."""
     from coc_toolkit.requests import print_requests
 
-    _end(lambda: print_requests(record, data_dir, full=full))
+    _end(lambda: print_requests(record, data_dir, video_dir, full=full))
 
 
 @app.command()

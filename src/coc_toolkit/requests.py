@@ -7,14 +7,14 @@ from batch_runs.terminal import complain, say
 from coc_labeling.show_request import shortened, show_request
 
 
-def print_requests(record: str, data_dir: str | None, *, full: bool) -> int:
+def print_requests(record: str, data_dir: str | None, video_dir: str | None, *, full: bool) -> int:
     """Print the requests behind a record; returns 1 where one is no longer what was sent.
 
     Raises:
         CocLabelingError, DatasetError: there is no request to show.
     """
     code = 0
-    for shown in show_request(record, data_dir):
+    for shown in show_request(record, data_dir, video_dir):
         call = shown.call
         same = "the same as sent" if shown.same else "NOT the same as sent"
         complain(f"{call.purpose}: sha256 {call.request_hash}, {same}; answered {call.answer[:200]}")

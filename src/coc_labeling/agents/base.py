@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel
 
 from coc_labeling.agents.consistency import DrivenFacts
+from coc_labeling.config.schema import RunConfig
 from coc_labeling.conversation import Part, Shot
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.schema import CoCLabel, MetaActionSpan, Provenance, Repair, WindowInfo
@@ -92,6 +93,15 @@ class ModelAgent(ABC):
     name: ClassVar[str]
     prompt_version: str
     prompt_hash: str
+
+    @classmethod
+    @abstractmethod
+    def of(cls, config: RunConfig) -> Self:
+        """Return the agent that a configuration asks for.
+
+        Raises:
+            CocLabelingError: the configuration lacks what it needs.
+        """
 
     @abstractmethod
     def prepare(self, window: Window, cameras: Sequence[CameraFrames]) -> PreparedWindow:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel
 
@@ -17,7 +17,9 @@ from coc_labeling.agents.answers import (
 from coc_labeling.agents.base import Ask, CameraFrames, Labelled, ModelAgent, PreparedWindow
 from coc_labeling.agents.consistency import contradictions, driven_facts
 from coc_labeling.agents.repair import repaired_label
+from coc_labeling.config.schema import RunConfig
 from coc_labeling.conversation import Part
+from coc_labeling.errors import CocLabelingError
 from coc_labeling.prompts import Prompts, single_pass
 from coc_labeling.prompts.window_text import MOTION_HEADING, meta_action_text, seconds, speed_text, window_text
 from coc_labeling.schema import CoCLabel, Repair, abstain
@@ -60,6 +62,23 @@ class VLMCoCAgent(ModelAgent):
         schemas = [form.model_json_schema() for form in (self.form, self.repair_form)]
         self.prompt_version = self.prompts.version
         self.prompt_hash = self.prompts.hash_with(*schemas)
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        """Return the agent of ``vlm_agent`` and of what ``data_loader`` says about motion."""
+        shown, vector, settings = config.data_loader.meta_action, config.data_loader.vector, config.vlm_agent
+        motion = MotionText(
+            Sampling(shown.hist_length_sec, shown.fut_length_sec, shown.time_interval),
+            Sampling(vector.hist_length_sec, vector.fut_length_sec, vector.time_interval),
+            as_words=shown.convert2text,
+            with_times=shown.add_ts_prefix,
+        )
+        return cls(
+            motion,
+            structured=settings.structured_output,
+            check=settings.use_metaaction_check_pipeline,
+            max_tokens=settings.max_tokens,
+        )
 
     def prepare(self, window: Window, cameras: Sequence[CameraFrames]) -> PreparedWindow:
         """Return instructions first, then what is known of the window, its frames last."""
@@ -164,6 +183,16 @@ class VLMCoCRemoteAgent(VLMCoCAgent):
     """The same agent for models behind ``server_ip``, which it requires."""
 
     name: ClassVar[str] = "VLMCoCRemoteAgent"
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        """Return the agent; raises CocLabelingError without server_ip."""
+        if not config.server_ip:
+            raise CocLabelingError(
+                f"vlm_agent.agent_name={cls.name}: server_ip is required, one or several servers such as "
+                "server_ip=127.0.0.1:8000."
+            )
+        return super().of(config)
 
 
 def _missing_text(frames: CameraFrames) -> str:

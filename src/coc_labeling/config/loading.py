@@ -147,7 +147,8 @@ def _explain_values(error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown configuration key {key!r}: there is none of this name.")
         else:
-            lines.append(f"configuration: {key}={_short(problem.get('input'))}: {problem['msg']}")
+            value = "..." if key.endswith("extra_body") else _short(problem.get("input"))  # it may hold a secret
+            lines.append(f"configuration: {key}={value}: {problem['msg']}")
     return "\n".join(lines)
 
 

@@ -1,8 +1,9 @@
 """The configuration of Step 3, typed: what each key may hold. The keys' meaning is in ``docs/configuration.md``."""
 
-from typing import Any, Literal
+import re
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from batch_runs.shards import parse_shard
 
@@ -24,6 +25,10 @@ class VlmAgentConfig(_Section):
     max_tokens: int = Field(ge=16)
 
 
+_CAMERA = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_SECRET = re.compile(r"(?:^|[_-])(?:api_?key|secret|password|authorization|auth_token|access_token)$", re.IGNORECASE)
+
+
 class OpenAICompatibleConfig(_Section):
     """The server behind ``model_name=openai_compatible``."""
 
@@ -34,6 +39,15 @@ class OpenAICompatibleConfig(_Section):
     token_parameter: Literal["max_tokens", "max_completion_tokens"] | None
     omit_parameters: list[str]
     extra_body: dict[str, Any] | None
+
+    @field_validator("extra_body")
+    @classmethod
+    def _holds_no_secret(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if any(_SECRET.search(str(key)) for key in value or {}):
+            raise ValueError(
+                "it is kept with the run and must hold no secret; give a key by openai_compatible.api_key_env"
+            )
+        return value
 
 
 class PriceConfig(_Section):
@@ -72,8 +86,17 @@ class DataConfig(_Section):
 class _WindowConfig(_Section):
     hist_length_sec: float = Field(ge=0, le=20)
     fut_length_sec: float = Field(ge=0, le=20)
-    time_interval: float = Field(gt=0)
+    time_interval: float = Field(ge=0.05, le=20)
     fps: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _samples_something(self) -> Self:
+        if self.hist_length_sec < self.time_interval and self.fut_length_sec < self.time_interval:
+            raise ValueError(
+                f"a window of {self.hist_length_sec} s before and {self.fut_length_sec} s after the keyframe has no "
+                f"sample every {self.time_interval} s; make time_interval smaller"
+            )
+        return self
 
 
 class MetaActionConfig(_WindowConfig):
@@ -102,6 +125,14 @@ class VideoConfig(_WindowConfig):
     save_segment_video_metadata: bool
     segment_video_web_compatible: bool
     segment_video_ffmpeg_bin: str
+
+    @field_validator("cameras")
+    @classmethod
+    def _are_cameras(cls, value: list[str]) -> list[str]:
+        wrong = [name for name in value if not _CAMERA.fullmatch(name)]
+        if wrong or len(set(value)) < len(value):
+            raise ValueError("expected names of cameras, each once, such as camera_front_wide_120fov")
+        return value
 
 
 class VectorConfig(_WindowConfig):
