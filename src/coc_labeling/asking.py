@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from coc_labeling.budget import Budget, add
-from coc_labeling.conversation import Part, messages
+from coc_labeling.conversation import Part, kept, messages
 from coc_labeling.events import EventLog
 from coc_labeling.model_clients.errors import ModelError
 from coc_labeling.model_clients.vlm_wrappers.chat import ChatWrapper
@@ -20,7 +20,6 @@ from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
 from coc_labeling.response_cache import ResponseCache
 from coc_labeling.schema import ModelCall, Usage
 
-MAX_KEPT_ANSWER_CHARS, KEPT_START_CHARS = 20_000, 2_000
 MAX_KEPT_WORD_CHARS = 200  # of what a server says in a word, such as its finish_reason
 MOST_TOKENS = 10**12  # a larger count is nonsense, and tables could not hold it
 
@@ -151,13 +150,13 @@ class WindowAsk:
             purpose=purpose,
             request_hash=key,
             max_tokens=max_tokens,
-            finish_reason=_storable(str(answer.get("finish_reason") or ""))[:MAX_KEPT_WORD_CHARS],
-            answer=_storable(text if isinstance(text, str) else json.dumps(text)),
+            finish_reason=kept(str(answer.get("finish_reason") or ""))[:MAX_KEPT_WORD_CHARS],
+            answer=kept(text if isinstance(text, str) else json.dumps(text)),
             from_cache=cached,
             usage=usage,
         )
         self.calls.append(call)
-        self.fingerprint = _storable(str(answer.get("system_fingerprint") or ""))[:MAX_KEPT_WORD_CHARS]
+        self.fingerprint = kept(str(answer.get("system_fingerprint") or ""))[:MAX_KEPT_WORD_CHARS]
         asker.events.write("answer", self.clip_id, self.t_us, **call.model_dump(exclude={"answer"}))
         return answer
 
@@ -206,7 +205,8 @@ def _address(wrapper: Any) -> list[str]:
     """Return what tells one model's answers from another's of the same name: where they come from."""
     known = wrapper.describe() if isinstance(wrapper, BaseWrapper) else {}
     kind = f"{type(wrapper).__module__}.{type(wrapper).__qualname__}"
-    return [kind, str(known.get("provider", "")), *sorted(known.get("base_urls", ()))]
+    places = [*known.get("base_urls", ()), *getattr(wrapper, "hosts", ()), str(getattr(wrapper, "ip_addr", ""))]
+    return [kind, str(known.get("provider", "")), *sorted(places)]
 
 
 def _usage(answer: Mapping[str, Any]) -> Usage:
@@ -215,13 +215,3 @@ def _usage(answer: Mapping[str, Any]) -> Usage:
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else 0
-
-
-def _storable(text: str) -> str:
-    """Return an answer as records can hold it: of bounded length, without halves of characters.
-
-    Of a long one the end is kept, for after long thinking that is where the answer stands.
-    """
-    if len(text) > MAX_KEPT_ANSWER_CHARS:
-        text = f"{text[:KEPT_START_CHARS]}\n[...]\n{text[KEPT_START_CHARS - MAX_KEPT_ANSWER_CHARS :]}"
-    return text.encode(errors="replace").decode()

@@ -10,6 +10,8 @@ from coc_labeling.schema import PromptMessage
 
 _REFERENCE = re.compile(r"^(?P<label>.*?) ?\[(?P<file>.+), index=(?P<index>\d+), ts=(?P<t_us>-?\d+)\]$")
 TEXT, VIDEO = "text", "video"
+MAX_KEPT_CHARS = 20_000  # of an answer
+_KEPT_START_CHARS, _CUT = 2_000, "\n[...]\n"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,14 @@ class Part:
             return PromptMessage(role=self.role, m_type=TEXT, content=self.text)
         lines = (f"{label} [{shot.file}, index={shot.index}, ts={shot.t_us}]" for label, shot in self.frames)
         return PromptMessage(role=self.role, m_type=VIDEO, content="\n".join(lines))
+
+
+def kept(answer: str) -> str:
+    """Return an answer as it is kept and said back: of a very long one the start, and the end, where JSON stands."""
+    if len(answer) > MAX_KEPT_CHARS:
+        end = MAX_KEPT_CHARS - _KEPT_START_CHARS - len(_CUT)
+        answer = answer[:_KEPT_START_CHARS] + _CUT + answer[-end:]
+    return answer.encode(errors="replace").decode()  # halves of characters are no text
 
 
 def messages(parts: Sequence[Part]) -> list[dict[str, Any]]:

@@ -74,8 +74,9 @@ class Footage:
                 continue
             shots = [found[i] for i in own]
             notes = list(video.notices)
-            if self.segments is not None and shots and (problem := self.segments.write(video, clip_id, t0, shots)):
-                notes.append(problem)
+            if self.segments is not None and shots:
+                problem = self.segments.write(video, clip_id, t0, shots, self._redact())
+                notes += [problem] if problem else []
             missing = len(self.sampling.offsets_us) - len(shots)
             frames.append(CameraFrames(camera, tuple(shots), missing, tuple(notes)))
         return frames

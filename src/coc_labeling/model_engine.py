@@ -99,6 +99,8 @@ class ModelRun:
     stop: Stop = field(default_factory=Stop)
     _alike: deque[str] = field(default_factory=deque)
     _answered: bool = False
+    _interrupts: int = 0
+    _writing: set[asyncio.Task] = field(default_factory=set)
     _rows: list[dict[str, Any]] = field(default_factory=list)
 
     def label(self, tasks: Iterator[GroupTask]) -> Stop:
@@ -124,6 +126,7 @@ class ModelRun:
             finally:
                 shelf.close()
                 await asyncio.gather(*asking, return_exceptions=True)
+                await asyncio.gather(*self._writing, return_exceptions=True)
                 try:
                     await feeding  # it needs this loop: before anything that may fail
                 finally:
@@ -142,7 +145,8 @@ class ModelRun:
         stop_workers()
 
     def _interrupt(self, asking: set[asyncio.Task]) -> None:
-        if self.stop.reason == INTERRUPTED:
+        self._interrupts += 1
+        if self._interrupts > 1:
             for task in asking:
                 task.cancel()
             return
@@ -192,7 +196,10 @@ class ModelRun:
         try:
             self._write_example(window)
             labelled = await self.agent.label(window, asked)
-            await self._write(window, labelled, asked)
+            writing = asyncio.create_task(self._write(window, labelled, asked))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
+            await asyncio.shield(writing)  # a record that is begun is finished and counted
         except BudgetReachedError as error:
             self.stop("budget", str(error))
         except ClipError as error:
@@ -216,11 +223,9 @@ class ModelRun:
         self._alike.clear()
         try:
             row = await asyncio.to_thread(self.recorder.write, window, labelled, asked)
-            self._rows.append(row)
-            if len(self._rows) >= ROWS_AT_ONCE:
-                self._index()
         except OSError as error:
             raise write_error(error, self.recorder.folder.path) from error
+        self._rows.append(row)
         count_row(row, item_of(row["clip_id"], row["event_start_timestamp"]), self.tally, "labelled")
         self.status.finish("done" if row["status"] == LABEL else "abstained", row["sentence"] or "")
         self.asker.events.write(
@@ -230,6 +235,13 @@ class ModelRun:
             sentence=row["sentence"],
             reason=row["abstention_reason"],
         )
+        if len(self._rows) >= ROWS_AT_ONCE:
+            try:
+                self._index()
+            except OSError as error:
+                self.stop(
+                    DISK_FULL if files.is_disk_full(error) else "journal", f"the journal cannot be written ({error})."
+                )
 
     def _index(self) -> None:
         """Add the rows of written records to the journal."""

@@ -14,7 +14,23 @@ from driving_clips.ego_motion import TICK_US
 SCHEMA_VERSION = 1
 UNOBSERVED = "unobserved"
 
-_EMPTY_ANSWERS = frozenset({"", "null", "none", "nan", "n/a", "na", "unknown", "undefined", "-", "."})
+# What is written where there is nothing to write: words alone, in small letters. "Stop." is a whole sentence, so
+# one word is not too few; "dummy", which the stand-in model answers, is none of these.
+_EMPTY_ANSWERS = frozenset(
+    """
+    null|none|nil|nan|n a|na|unknown|undefined|unspecified|undetermined|unobserved|unavailable|unclear|void|empty|blank
+    nothing|no|yes|ok|true|false|error|invalid|missing|tbd|tba|todo|to be determined|to be decided|to be defined|string
+    str|text|sentence|label|answer|output|response|value|placeholder|example|test|lorem ipsum|your sentence|your answer
+    sentence here|your sentence here|text here|your text here|insert sentence here|one sentence|one imperative sentence
+    effect on ego behavior|effect on ego behaviour|not available|not applicable|not specified|not provided|not given
+    not known|not determined|not defined|not sure|not clear|not observed|not visible|none observed|none available
+    none given|none identified|none detected|none visible|none found|nothing observed|nothing visible|nothing to report
+    nothing to label|no label|no sentence|no answer|no output|no response|no data|no information|no value|no text
+    no comment|no decision|no driving decision|no description|no effect|no observation|null value|empty string
+    """.strip()
+    .replace("\n    ", "|")
+    .split("|")
+)
 
 
 class LongitudinalDecision(StrEnum):
@@ -184,8 +200,11 @@ def _check_causes(cause_ids: tuple[str, ...], component_ids: list[str]) -> None:
 
 
 def is_empty_answer(text: object) -> bool:
-    """Say whether a text says nothing: empty, or a word for nothing such as "null"."""
-    return not isinstance(text, str) or re.sub(r"[\s\"'.]+", " ", text).strip().lower() in _EMPTY_ANSWERS
+    """Say whether a text says nothing: no letter in it, or only words for nothing such as "null" or "<sentence>"."""
+    if not isinstance(text, str):
+        return True
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    return all(word in _EMPTY_ANSWERS for word in words) or " ".join(words) in _EMPTY_ANSWERS
 
 
 def abstain(reason: str, detail: str) -> CoCLabel:

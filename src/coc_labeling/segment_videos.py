@@ -10,8 +10,9 @@ from coc_labeling.errors import CocLabelingError
 from driving_clips import files
 from driving_clips.ego_motion import TICK_US
 from driving_clips.errors import ClipError
+from driving_clips.video.pictures import Redact
 from driving_clips.video.reading import VideoReader
-from driving_clips.video.segments import write_segment_video
+from driving_clips.video.segments import SegmentSettings, write_segment_video
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,13 @@ class SegmentVideos:
             folder = files.join(config.data.video_dir, "segment_videos")
         return cls(files.absolute(folder), video)
 
-    def write(self, video: VideoReader, clip_id: str, t0_us: int, shots: Sequence[Shot]) -> str | None:
-        """Write one window's video; returns what went wrong, if something did: a label is not lost for it."""
+    def write(
+        self, video: VideoReader, clip_id: str, t0_us: int, shots: Sequence[Shot], redact: Redact | None = None
+    ) -> str | None:
+        """Write one window's video; returns what went wrong, if something did: a label is not lost for it.
+
+        ``redact`` changes every frame of it, as of what a model is shown: these videos are made to be shared.
+        """
         settings = self.settings
         if video.location.camera != settings.cameras[0]:
             return None
@@ -55,14 +61,21 @@ class SegmentVideos:
                 t0_us + round(settings.fut_length_sec * 1e6),
                 [(shot.file, shot.index, shot.t_us) for shot in shots],
                 path,
-                source_fps=settings.save_segment_videos_source_fps,
-                web_compatible=settings.segment_video_web_compatible,
-                ffmpeg_bin=settings.segment_video_ffmpeg_bin,
+                self._how(),
                 metadata=metadata if settings.save_segment_video_metadata else None,
-                skip_existing=settings.segment_video_skip_existing,
-                sampled_interval_sec=settings.time_interval,
+                redact=redact,
             )
         except (ClipError, OSError) as error:
             log.warning("%s: the segment video was not written (%s)", path, error)
             return f"The segment video was not written: {error}"
         return None
+
+    def _how(self) -> SegmentSettings:
+        settings = self.settings
+        return SegmentSettings(
+            source_fps=settings.save_segment_videos_source_fps,
+            web_compatible=settings.segment_video_web_compatible,
+            ffmpeg_bin=settings.segment_video_ffmpeg_bin,
+            skip_existing=settings.segment_video_skip_existing,
+            sampled_interval_sec=settings.time_interval,
+        )

@@ -148,7 +148,7 @@ def _questions(
     last = ""
     for call in record.calls:
         if call.purpose == "again":
-            yield call, agent.again_parts(parts, last, _complaint(last, agent)), agent.form
+            yield call, agent.again_parts(parts, last), agent.form
         elif call.purpose == "repair" and record.repair is not None:
             label = _first_label(last, agent)
             yield call, agent.repair_parts(label, record.repair.reasons, _motion_text(parts)), agent.repair_form
@@ -162,14 +162,6 @@ def _first_label(answer: str, agent: VLMCoCAgent) -> CoCLabel:
         return to_label(answer, agent.form)
     except UnusableAnswerError as error:
         raise CocLabelingError(f"the answer before the repair is not in the record as a whole ({error})") from error
-
-
-def _complaint(answer: str, agent: VLMCoCAgent) -> UnusableAnswerError:
-    try:
-        to_label(answer, agent.form)
-    except UnusableAnswerError as error:
-        return error
-    return UnusableAnswerError("")
 
 
 def _motion_text(parts: list[Part]) -> str:

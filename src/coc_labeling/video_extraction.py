@@ -23,6 +23,7 @@ from coc_labeling.results import SUMMARY
 from driving_clips import files
 from driving_clips.datasets.base import find_sidecar, is_legal_id
 from driving_clips.errors import ClipError, ClipFailedError, DatasetError
+from driving_clips.video.opening import inflation_fault
 from meta_action.errors import MetaActionError
 from meta_action.names import parse_names
 
@@ -154,13 +155,14 @@ def indexed_clips(path: str, action_filter: Sequence[str] | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of an archive, as its directory says: size in bytes, checksum, and whether it is encrypted."""
+    """A member of an archive, as its directory says: size in bytes, checksum, and why it is not unpacked, if so."""
 
     archive: str
     name: str
     size: int
     crc: int
     encrypted: bool
+    excess: str
 
     def __str__(self) -> str:
         return f"{self.archive}!{self.name}".encode(errors="backslashreplace").decode()
@@ -217,8 +219,12 @@ class Archives:
             self.cameras.add(match["camera"])
         if match["clip"] not in clip_ids:
             return
-        member = Member(path, info.filename, info.file_size, info.CRC, bool(info.flag_bits & _ENCRYPTED))
+        stored = info.compress_type == zipfile.ZIP_STORED
+        excess = "" if stored else inflation_fault(info.compress_size, info.file_size)
+        member = Member(path, info.filename, info.file_size, info.CRC, bool(info.flag_bits & _ENCRYPTED), excess)
         first = self.members.setdefault(match[0], member)
+        if excess:
+            self.members[match[0]] = member  # the worse of two copies counts: either may be the one that is opened
         if (first.size, first.crc) != (member.size, member.crc):
             self.conflicts.setdefault(match[0], member)
 
@@ -347,6 +353,8 @@ class Extraction:
             )
         if member.encrypted:
             raise ClipFailedError("encrypted", f"{member}: is encrypted. Unpack the archive and zip it again without.")
+        if member.excess:
+            raise ClipFailedError("corrupt_member", f"{member}: {member.excess}. Download the archive again.")
 
 
 def _shortened(what: str, items: Sequence[str]) -> list[str]:

@@ -2,13 +2,24 @@
 
 import io
 import os
+import stat
+
+from driving_clips.errors import ClipFailedError
 
 
 class FilePart(io.RawIOBase):
     """A part of a file, read in place like a file of its own; the rest of the file does not exist for it."""
 
+    _file = -1  # none yet; closing must be possible where opening has failed
+
     def __init__(self, path: str, offset: int = 0, size: int | None = None) -> None:
-        self._file = os.open(path, os.O_RDONLY)
+        """Open the file.
+
+        Raises:
+            ClipFailedError: it is no regular file.
+            OSError: it cannot be opened.
+        """
+        self._file = _open_regular(path)
         self._offset = offset
         self._position = 0
         self.size = os.fstat(self._file).st_size - offset if size is None else size
@@ -40,6 +51,17 @@ class FilePart(io.RawIOBase):
 
     def close(self) -> None:
         """Give the file back."""
-        if not self.closed:
+        if not self.closed and self._file >= 0:
             os.close(self._file)
         super().close()
+
+
+def _open_regular(path: str) -> int:
+    """Open a file to read; a pipe or a device under a file's name would keep its reader waiting for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
+        raise ClipFailedError("unreadable", f"{path}: expected a regular file, found {found}. Replace or remove it.")
+    return descriptor

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from builders.asked import answer, frames_of, structured, window
 from coc_labeling.agents.answers import SentenceAnswer, StructuredAnswer
-from coc_labeling.asking import MAX_KEPT_ANSWER_CHARS, Asker, request_hash
+from coc_labeling.asking import Asker, request_hash
+from coc_labeling.conversation import MAX_KEPT_CHARS
 from coc_labeling.budget import Budget, BudgetReachedError
 from coc_labeling.conversation import Part
 from coc_labeling.events import EventLog
@@ -185,7 +186,7 @@ def test_odd_counts_of_tokens_count_as_none(count):
 
 def test_a_very_long_answer_is_kept_in_part():
     _, about = ask_once(asker_of(Scripted(answer("x" * 1_000_000))))
-    assert len(about.calls[0].answer) == MAX_KEPT_ANSWER_CHARS
+    assert len(about.calls[0].answer) == MAX_KEPT_CHARS
 
 
 @pytest.mark.parametrize("text", ["half \ud83d", "zero \0", None, {"a": 1}])

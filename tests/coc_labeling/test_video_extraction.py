@@ -15,7 +15,9 @@ from builders.camera_zips import clip_members, cut_short, mark_encrypted, spoil_
 from builders.commands import contents, leftovers, summary
 from builders.pai import FRONT, camera_members, zip_members
 from builders.runs import write_keyframes
+from builders.videos import zip_videos
 from coc_labeling.video_extraction import main
+from driving_clips.video import opening
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "extract_pai_videos_from_index.py"
 TELE = "camera_front_tele_30fov"
@@ -237,6 +239,31 @@ def test_a_clip_in_no_zip_is_named_and_the_others_are_extracted(place, capsys):
     assert place.clips() == ["b", "c"]
     assert f"a: a.{FRONT}.mp4: in none of the zips of {place.zips}." in capsys.readouterr().out
     assert summary(place.out)["ids"]["failed"] == {"missing": ["a"]}
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("limit", [{"MAX_INFLATION": 1, "SPOOL_BYTES": 0}, {"MAX_UNPACKED_BYTES": 2999}])
+def test_a_member_that_would_unpack_to_too_much_is_refused(empty, capsys, monkeypatch, limit, dry):
+    for name, value in limit.items():
+        monkeypatch.setattr(opening, name, value)
+    packed = {name: content for name, content in clip_members("a").items() if name.endswith(".mp4")}
+    zip_videos(empty.zips / "packed.zip", packed, deflated=True)
+    zip_videos(empty.zips / "stored.zip", clip_members("b") | clip_members("c"))  # these grow by nothing
+    assert empty.extract(*(["--dry-run"] if dry else [])) == 1
+    out = capsys.readouterr().out
+    assert f"packed.zip!a.{FRONT}.mp4: " in out
+    assert "bytes claim to inflate to 3000, at most" in out
+    assert empty.clips() == ([] if dry else ["b", "c"])
+
+
+def test_a_member_that_hides_behind_another_of_its_name_is_refused(empty, monkeypatch):
+    monkeypatch.setattr(opening, "MAX_UNPACKED_BYTES", 2999)
+    ((name, content),) = [item for item in clip_members("a").items() if item[0].endswith(".mp4")]
+    path = zip_videos(empty.zips / "twice.zip", {name: content})
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    assert empty.extract() == 2
+    assert empty.clips() == []
 
 
 def test_nothing_of_what_is_asked_for_is_exit_code_2(place):

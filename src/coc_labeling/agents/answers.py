@@ -24,13 +24,37 @@ MAX_COMPONENTS = 8
 MAX_SENTENCE_CHARS = 400
 MAX_TRACE_CHARS = 1000
 _REFUSAL = re.compile(
-    r"^\W*(?:(?:i['’]?m|i am) (?:sorry|unable|not able)|sorry\b|i (?:can['’]?t|cannot|can not|won['’]?t)|as an ai)",
+    r"^\W*(?:unfortunately\W+)?(?:(?:i['’]?m|i am|we are|we['’]?re) (?:sorry|afraid|unable|not (?:able|allowed))"
+    r"|sorry\b|(?:my )?apologies\b|i apologi[sz]e\b|i (?:can['’]?t|cannot|can not|could not|couldn['’]?t|won['’]?t"
+    r"|will not|(?:do not|don['’]?t) (?:have|know|see)|(?:must|have to) decline)\b"
+    r"|as an? (?:ai\b|(?:\w+ )?language model)"
+    r"|(?:unable|not able|cannot|can['’]?t) (?:to )?(?:help|assist|comply|answer|respond|label|provide)\b)",
     re.I,
 )
+_PICTURES = r"(?:frames?|images?|pictures?|videos?|footage|clips?)"
+_JUDGED = (
+    r"(?:\w+ly )?(?:determin|judg|assess|identif|infer|deduc|recogni[sz]|establish|discern|made|make|tell|told|decide)"
+)
 _UNREADABLE = re.compile(
-    r"\b(?:(?:unable to|can(?:not|['’]?t)) (?:see|view|read) (?:(?:any|the|these|this|of) )*"
-    r"(?:frames?|images?|pictures?|video|footage|scene|road|anything)\b"
-    r"|no (?:frames?|images?|video) (?:(?:is|are|was|were) )?(?:provided|visible|available|given))",
+    r"\b(?:(?:unable to|can(?:not|['’]?t)|could not) (?:see|view|read) (?:(?:any|the|these|this|of) )*"
+    rf"(?:{_PICTURES}|scene|road|anything)\b"
+    rf"|no {_PICTURES} (?:(?:is|are|was|were) )?(?:provided|visible|available|given|shown)\b"
+    r"|no (?:\w+ ){0,3}(?:decision|label|behaviou?r|action|cause|reason|manoeuvre|maneuver)s? (?:can|could) be "
+    rf"{_JUDGED}"
+    rf"|(?:decision|label|behaviou?r|action)s? (?:cannot|can['’]?t|can not|could not) be {_JUDGED}"
+    rf"|{_PICTURES} (?:is|are|was|were|seems?|appears?) (?:(?:all|completely|entirely|mostly|to be) )*"
+    r"(?:too \w+|black|blank|dark|blurr\w+|unreadable|illegible|corrupt\w*|unclear|empty|missing"
+    r"|not (?:visible|readable|clear|available|provided|legible))"
+    r"|(?:insufficient|not enough) (?:visual )?(?:information|evidence|context|data)\b)"
+    rf"|^\W*(?:(?:it is )?(?:not possible|impossible)|unable|not able|cannot|can['’]?t|could not) (?:to )?{_JUDGED}",
+    re.I,
+)
+# A sentence that also says what ego does is a label, whatever else it says of frames.
+_DECIDES = re.compile(
+    r"(?:^\W*|[,;:.]\s*|\b(?:so|therefore|hence|thus|and|then)\b,?\s+)(?:to |ego |(?:the )?ego vehicle )?"
+    r"(?:(?:gently|slowly|smoothly|strongly|gradually|carefully) )?(?:keep|maintain|hold|slow|stop|remain|stay|turn"
+    r"|steer|follow|yield|wait|accelerat|decelerat|brak|proceed|resum|continu|chang|nudg|shift|merg|mov|adapt|adjust"
+    r"|reduc|driv|creep|pass|overtak|pull|veer|swerv|bear|search|prepar|giv|com)(?:e|es|s)?\b",
     re.I,
 )
 
@@ -138,7 +162,7 @@ def not_a_sentence(sentence: str) -> CoCLabel | None:
         return abstain("empty_answer", f"the model's sentence is {sentence!r}")
     if _REFUSAL.search(sentence):
         return abstain("refused", f"the model declined: {sentence[:200]}")
-    if _UNREADABLE.search(sentence):
+    if _UNREADABLE.search(sentence) and not _DECIDES.search(sentence):
         return abstain("unreadable_video", f"the model says: {sentence[:200]}")
     return None
 

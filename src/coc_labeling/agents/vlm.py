@@ -18,7 +18,7 @@ from coc_labeling.agents.base import Ask, CameraFrames, Labelled, ModelAgent, Pr
 from coc_labeling.agents.consistency import contradictions, driven_facts
 from coc_labeling.agents.repair import repaired_label
 from coc_labeling.config.schema import RunConfig
-from coc_labeling.conversation import Part
+from coc_labeling.conversation import Part, kept
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.prompts import Prompts, single_pass
 from coc_labeling.prompts.window_text import MOTION_HEADING, meta_action_text, seconds, speed_text, window_text
@@ -124,15 +124,15 @@ class VLMCoCAgent(ModelAgent):
             return declined
         try:
             return to_label(result["content"], self.form)
-        except UnusableAnswerError as error:
+        except UnusableAnswerError:
             if _cut_off(result):
                 limit = self.max_tokens * MORE_TOKENS
                 return abstain("truncated_answer", f"the answer was cut off twice, the second time at {limit} tokens")
-            return await self._again(prepared, result, error, ask)
+            return await self._again(prepared, result, ask)
 
-    async def _again(self, prepared: PreparedWindow, result: dict, error: UnusableAnswerError, ask: Ask) -> CoCLabel:
+    async def _again(self, prepared: PreparedWindow, result: dict, ask: Ask) -> CoCLabel:
         """Say what was wrong with an answer and ask once more."""
-        parts = self.again_parts(prepared.parts, _text(result), error)
+        parts = self.again_parts(prepared.parts, _text(result))
         result = await ask("again", parts, self.form, self.max_tokens)
         declined = _declined(result)
         if declined is not None:
@@ -163,11 +163,19 @@ class VLMCoCAgent(ModelAgent):
             return Labelled(abstain("contradicts_motion", detail), repair.model_copy(update={"outcome": "failed"}))
         return Labelled(after, repair)
 
-    def again_parts(self, parts: Sequence[Part], answer: str, error: UnusableAnswerError) -> list[Part]:
+    def again_parts(self, parts: Sequence[Part], answer: str) -> list[Part]:
         """Return the conversation that asks once more, after an answer that could not be used."""
-        problem = self.prompts.again.replace("{problem}", str(error)[:_PROBLEM_CHARS])
+        answer = kept(answer)
+        problem = self.prompts.again.replace("{problem}", self._complaint(answer)[:_PROBLEM_CHARS])
         said = [Part("assistant", answer[:_SHOWN_ANSWER_CHARS])] if answer.strip() else []
         return [*parts, *said, Part("user", problem)]
+
+    def _complaint(self, answer: str) -> str:
+        try:
+            to_label(answer, self.form)
+        except UnusableAnswerError as error:
+            return str(error)
+        return "it was cut off or not understood."
 
     def repair_parts(self, label: CoCLabel, reasons: Sequence[str], motion_text: str) -> list[Part]:
         """Return the conversation that repairs a label: without the scene, so that no cause can be added."""

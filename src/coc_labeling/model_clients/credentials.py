@@ -1,5 +1,6 @@
 """Keys and addresses: which of the user's credentials apply, and where they lead."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -174,11 +175,18 @@ def key_from(environ: Mapping[str, str], name: str) -> Secret:
     """Return the key in an environment variable.
 
     Raises:
-        ModelUnusable: none there, or one that cannot stand in a header.
+        ModelUnusable: none there, or one that cannot stand in a header; or the name is none.
     """
+    # Some write the key itself where its name belongs: what is no name, or looks little like one, is not repeated.
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ModelUnusable(
+            "openai_compatible.api_key_env takes the name of an environment variable that holds the key, not the key",
+            code="no_credentials",
+        )
     value = environ.get(name, "").strip()
     if not value:
-        raise ModelUnusable(f"the environment variable {name} is empty; it holds the key", code="no_credentials")
+        named = name if name == name.upper() else "that openai_compatible.api_key_env names"
+        raise ModelUnusable(f"the environment variable {named} is empty; it holds the key", code="no_credentials")
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise ModelUnusable(f"{name} holds characters that no key has; copy it anew", code="no_credentials")
     return Secret(value)

@@ -8,6 +8,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from coc_labeling.model_clients.errors import EgressRefused, ModelUnusable
 
+# Hosts of providers: a key and pictures that go there in plain text were a slip of the pen.
+HTTPS_ONLY = frozenset({"api.openai.com", "inference-api.nvidia.com", "prod.api.nvidia.com"})
+
 
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine by its very name; nothing is looked up, for names can be pointed anywhere.
@@ -33,7 +36,8 @@ def split_url(url: str, setting: str) -> SplitResult:
         setting: what the user set, for the message.
 
     Raises:
-        ModelUnusable: no http(s) address, or one with a user name, a password or a query in it.
+        ModelUnusable: no http(s) address, one with a user name, a password or a query in it, or a provider's in plain
+            text.
     """
     try:
         parts = urlsplit(url)
@@ -49,7 +53,14 @@ def split_url(url: str, setting: str) -> SplitResult:
         )
     if parts.query or parts.fragment:
         raise ModelUnusable(f"{setting} has a query ({parts.scheme}://{parts.netloc}{parts.path}?...); take it out")
+    if is_bare(parts.scheme, parts.hostname or ""):
+        raise ModelUnusable(f"{setting} leads to {parts.hostname} in plain text; write https://")
     return parts
+
+
+def is_bare(scheme: str, host: str) -> bool:
+    """Say whether an address leads to a hosted provider without encryption."""
+    return scheme != "https" and _plain(host) in HTTPS_ONLY
 
 
 def without_credentials(url: str) -> str:

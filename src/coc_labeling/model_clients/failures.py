@@ -19,17 +19,30 @@ CONTENT_FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
 
 # Keys in the forms that providers give them, were one to come back that is not ours word by word.
 _KEY_LIKE = re.compile(r"\b(?:sk|nvapi|hf)[-_][A-Za-z0-9_*-]{6,}|\bBearer\s+[^\s\"',]+|\beyJ[A-Za-z0-9_.-]{10,}")
+_UNRECOGNIZED_CHARS = 16  # more of such a key is recognized
+_SEARCHED_CHARS = 30_000  # of an answer, for its 32 MiB would take seconds
+_CUT_ADDRESS = re.compile(r"//[^/\s]*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
 def shown(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a foreign text fit for a message: one line, short, without control characters and secrets."""
-    text = text[: 100 * SHOWN_CHARS]
-    for secret in secrets:
-        text = text.replace(secret, "***") if secret else text
-    text = without_credentials(_KEY_LIKE.sub("***", text))
-    text = " ".join(_CONTROL.sub(" ", text).split())
+    # Masked whole before anything is cut off: of a secret that is cut in two, the first half is not recognized.
+    text = masked(text, secrets)
+    # JSON may hold halves of characters, which no terminal takes.
+    text = " ".join(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).split())
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text with secrets, and whatever looks like a key, replaced by ``***``; of a long one its beginning."""
+    for secret in sorted(secrets, key=len, reverse=True):  # one may begin another
+        text = text.replace(secret, "***") if secret else text
+    if len(text) <= _SEARCHED_CHARS:
+        return without_credentials(_KEY_LIKE.sub("***", text))
+    # Where it is cut, an address's password or a few letters of a key may remain unrecognized.
+    text = without_credentials(_KEY_LIKE.sub("***", _CUT_ADDRESS.sub("", text[:_SEARCHED_CHARS])))
+    return text[:-_UNRECOGNIZED_CHARS]
 
 
 def refused_by_status(
@@ -45,17 +58,18 @@ def refused_by_status(
         secrets: texts that must not be seen.
         key_names: environment variables to check where the key is refused.
     """
-    said, code, param = _read(body)
+    secrets = tuple(secrets)
+    said, code, param = (masked(part, secrets) for part in _read(body))
     kind = _kind(status, code)
     message = f"{host} answered {status}"
-    if text := shown(said, secrets):
+    if text := shown(said):
         message += f": {text}"
     if advice := _advice(status, code, param, said, key_names):
         message += f"; {advice}"
     return kind(
         message,
         status=status,
-        code=shown(code, secrets) or f"http_{status}",
+        code=shown(code) or f"http_{status}",
         retryable=kind is ModelUnreachable,
         retry_after_s=retry_after_s(headers) if kind is ModelUnreachable else None,
     )
@@ -64,7 +78,7 @@ def refused_by_status(
 def _read(body: object) -> tuple[str, str, str]:
     """Return message, code and parameter of an error's body in the forms of OpenAI, Azure, vLLM and FastAPI."""
     if not isinstance(body, dict):
-        return (str(body) if body else ""), "", ""
+        return _text(body), "", ""
     error: Mapping[str, Any] = body["error"] if isinstance(body.get("error"), dict) else body
     said = error.get("message") or error.get("error_description") or error.get("detail") or error.get("error") or ""
     # vLLM repeats the status as the code; the type says more then.
@@ -72,7 +86,14 @@ def _read(body: object) -> tuple[str, str, str]:
     code = next((value for value in codes if isinstance(value, str) and value and not value.isdecimal()), "")
     if error.get("type") == "insufficient_quota":
         code = "insufficient_quota"
-    return str(said), code, str(error.get("param") or "")
+    return _text(said), code, _text(error.get("param"))
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value or "")
+    except RecursionError:  # lists in lists in lists
+        return ""
 
 
 def _kind(status: int, code: str) -> type[ModelError]:
@@ -125,8 +146,7 @@ def too_slow(host: str, timeout_sec: float) -> ModelError:
 
 def bad_response(host: str, what: str, body: bytes | str, secrets: Iterable[str]) -> ModelError:
     """Return the error of an answer with status 200 that is no answer."""
-    head = body[:2000].decode("utf-8", "replace") if isinstance(body, bytes) else body
-    begins = shown(head[:SHOWN_CHARS], secrets)
+    begins = shown(body.decode("utf-8", "replace") if isinstance(body, bytes) else body, secrets)
     return ModelUnreachable(
         f"{host} answered with {what}" + (f"; it begins: {begins}" if begins else ""),
         code="bad_response",

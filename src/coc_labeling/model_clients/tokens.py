@@ -11,12 +11,13 @@ from urllib.parse import quote_plus, urlsplit
 import httpx2
 
 from coc_labeling.model_clients import failures
-from coc_labeling.model_clients.background import PerLoop
+from coc_labeling.model_clients.background import PerLoop, Shared
 from coc_labeling.model_clients.credentials import AZURE_NAMES, OAuthClient
 from coc_labeling.model_clients.errors import ModelError, ModelUnusable
 from coc_labeling.model_clients.retrying import Timing
 
 MARGIN_S = 120.0  # a request that waits in line must still find its token valid
+LONGEST_WAIT_S = 30.0  # for a token, which takes no thought; models may need minutes
 DEFAULT_LIFETIME_S = 600.0  # where the provider does not say
 
 
@@ -33,7 +34,7 @@ class TokenSource:
         self._timing = timing
         self._token = ""
         self._renew_at = -math.inf
-        self._locks = PerLoop(asyncio.Lock)
+        self._renewals: PerLoop[Shared[None]] = PerLoop(lambda: Shared(timing.now))
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must never be seen."""
@@ -47,23 +48,29 @@ class TokenSource:
     async def token(self, http: httpx2.AsyncClient, timeout_sec: float) -> str:
         """Return a token that is valid for a while; of several that ask at once, one renews it.
 
+        Args:
+            http: what sends the request.
+            timeout_sec: of a request to the model, in s; one for a token takes half a minute at most.
+
         Raises:
-            ModelError: none was to be had.
+            ModelError: none was to be had; all that waited for the same attempt are told so.
         """
-        if self._timing.now() < self._renew_at:
-            return self._token
-        async with self._locks.get():
-            if self._timing.now() >= self._renew_at:
-                outcome = await self._ask(http, timeout_sec)
-                if isinstance(outcome, ModelError):
-                    raise outcome
-                self._keep(outcome)
+        if not self._timing.now() < self._renew_at:
+            await self._renewals.get().result(lambda: self._renew(http, min(timeout_sec, LONGEST_WAIT_S)))
         return self._token
+
+    async def _renew(self, http: httpx2.AsyncClient, timeout_sec: float) -> None:
+        outcome = await self._ask(http, timeout_sec)
+        if isinstance(outcome, ModelError):
+            raise outcome
+        self._keep(outcome)
 
     def _keep(self, answer: dict[str, Any]) -> None:
         try:
             lifetime_s = float(answer.get("expires_in", DEFAULT_LIFETIME_S))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
+            lifetime_s = DEFAULT_LIFETIME_S
+        if not math.isfinite(lifetime_s):
             lifetime_s = DEFAULT_LIFETIME_S
         self._token = answer["access_token"]
         # Half of a very short life, or every request would ask for a token of its own.

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -18,7 +19,7 @@ import openai
 from coc_labeling.model_clients import failures
 from coc_labeling.model_clients.background import PerLoop
 from coc_labeling.model_clients.credentials import Access, OAuthClient
-from coc_labeling.model_clients.egress import EgressLog, allowed, is_loopback
+from coc_labeling.model_clients.egress import EgressLog, allowed, is_bare, is_loopback
 from coc_labeling.model_clients.errors import EgressRefused, ModelError
 from coc_labeling.model_clients.retrying import Gate, Timing
 from coc_labeling.model_clients.tokens import TokenSource
@@ -28,6 +29,7 @@ LONGEST_CONNECT_S = 10.0
 KEEP_ALIVE_S = 4.0
 DOWN_S = 30.0  # a server that cannot be connected to is left alone for so long
 LARGEST_ANSWER_BYTES = 32 * 2**20
+LONGEST_LOOK_UP_S = 30.0  # what is read from a server besides answers takes it no thought
 
 # What a request says about itself; the openai package would add the platform and headers from the environment.
 # Nothing about compression: an answer is small, and a small one that unpacks to gigabytes is not asked for.
@@ -40,7 +42,7 @@ _IMAGES = "x-images"  # how many pictures a body holds, for the log; it is not s
 
 
 class AnswerTooLarge(httpx2.TransportError):
-    """An answer that would fill the memory."""
+    """An answer that would fill the memory, or might."""
 
 
 class _Limited(httpx2.AsyncByteStream):
@@ -80,9 +82,12 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         """Send one request.
 
         Raises:
-            EgressRefused: its host is not allowed.
+            EgressRefused: its host is not allowed, or a provider's and in plain text.
+            AnswerTooLarge: the answer is packed.
         """
         host, scheme = request.url.host, request.url.scheme
+        if is_bare(scheme, host):
+            raise EgressRefused(f"a request to {host} in plain text was held back; write https://", code="egress")
         if not allowed(host, request.url.port or {"http": 80, "https": 443}[scheme], self._allow_hosts):
             raise EgressRefused(f"a request to {host} was held back: add egress.allow_hosts=[{host}]", code="egress")
         n_images = int(request.headers.get(_IMAGES, 0))
@@ -90,7 +95,9 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             [(name, value) for name, value in request.headers.multi_items() if name.lower() in self._headers]
         )
         try:
-            response = await self._transport(scheme, _proxy(scheme, host)).handle_async_request(request)
+            response = await self._transport(scheme, _proxy(scheme, host, self._allow_hosts)).handle_async_request(
+                request
+            )
         except (httpx2.ConnectError, httpx2.ConnectTimeout):  # nothing left
             raise
         except BaseException:
@@ -99,7 +106,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._log.add(host, requests=1, images=n_images, n_bytes=int(request.headers.get("content-length", 0)))
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         response.stream = _Limited(response.stream)
-        return response
+        return await _unpacked(response)
 
     def _transport(self, scheme: str, proxy: str | None) -> httpx2.AsyncHTTPTransport:
         if (scheme, proxy) not in self._inner:
@@ -117,12 +124,47 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             await inner.aclose()
 
 
-def _proxy(scheme: str, host: str) -> str | None:
-    """Return the environment's proxy for a host; this machine is never reached by a detour through another."""
+async def _unpacked(response: httpx2.Response) -> httpx2.Response:
+    """Return an answer that came as it is; of a packed one that tells of an error, its status and headers.
+
+    Raises:
+        AnswerTooLarge: packed, though nobody asked for it: a few bytes may unpack to more than the memory holds.
+    """
+    packed = [one.strip().lower() for one in response.headers.get("content-encoding", "").split(",")]
+    if set(packed) <= {"", "identity"}:
+        return response
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    await response.stream.aclose()
+    if response.is_success:
+        raise AnswerTooLarge("a packed body, which was not asked for")
+    about_body = ("content-encoding", "content-length", "transfer-encoding")
+    kept = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in about_body]
+    return httpx2.Response(response.status_code, headers=kept, content=b"", extensions=response.extensions)
+
+
+def _proxy(scheme: str, host: str, allow_hosts: Iterable[str]) -> str | None:
+    """Return the environment's proxy for a host, or None to go there directly.
+
+    This machine is never reached by a detour through another. To others, ``https`` takes any proxy: what passes it is
+    encrypted from end to end. A proxy of ``http`` reads all that passes, so it must be on this machine or in
+    ``allow_hosts`` as the host itself; another one is left aside.
+    """
     if is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
-    return proxies.get(scheme) or proxies.get("all")
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    return proxy if scheme == "https" or _is_named(proxy, allow_hosts) else None
+
+
+def _is_named(proxy: str, allow_hosts: Iterable[str]) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        return allowed(parts.hostname or "", parts.port or 80, allow_hosts)
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -194,25 +236,29 @@ class Server:
         return self.access.secrets() + (self._tokens.secrets() if self._tokens else ())
 
     async def get(self, path: str) -> dict[str, Any]:
-        """Return the JSON object at an address below the base; errors as ``post`` has them."""
-        return await self._guarded(path, None)
+        """Return the JSON object at an address below the base, within half a minute; errors as ``post`` has them."""
+        return await self._guarded(path, None, min(self.timeout_sec, LONGEST_LOOK_UP_S))
 
     async def post(self, path: str, body: bytes, n_images: int = 0) -> dict[str, Any]:
         """Send a JSON body and return the JSON object that comes back.
 
         Raises:
-            ModelError: no usable answer; its ``retryable`` says whether another attempt makes sense.
+            ModelError: no usable answer; its ``retryable`` says whether another attempt makes sense. Or the flag
+                ``timing.stop`` was set before anything was sent.
         """
         await self.gate.wait()
-        return await self._guarded(path, body, {_IMAGES: str(n_images)})
+        return await self._guarded(path, body, self.timeout_sec, {_IMAGES: str(n_images)})
 
-    async def _guarded(self, path: str, body: bytes | None, notes: Mapping[str, str] | None = None) -> dict[str, Any]:
+    async def _guarded(
+        self, path: str, body: bytes | None, timeout_sec: float, notes: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Make one attempt; a token that ran out on the way is renewed once without counting as a failure."""
         authorization = await self._authorization()
-        outcome = await self._attempt(path, body, {**authorization, **(notes or {})})
+        outcome = await self._attempt(path, body, timeout_sec, {**authorization, **(notes or {})})
         if isinstance(outcome, ModelError) and outcome.status == 401 and self._tokens is not None:
             self._tokens.forget(authorization["Authorization"])
-            outcome = await self._attempt(path, body, {**await self._authorization(), **(notes or {})})
+            authorization = await self._authorization()
+            outcome = await self._attempt(path, body, timeout_sec, {**authorization, **(notes or {})})
         if not isinstance(outcome, ModelError):
             return outcome
         if outcome.status in (429, 503) and outcome.retry_after_s:
@@ -227,13 +273,16 @@ class Server:
             return {}
         return {"Authorization": f"Bearer {self.access.key.reveal()}"}
 
-    async def _attempt(self, path: str, body: bytes | None, headers: dict[str, str]) -> dict[str, Any] | ModelError:
+    async def _attempt(
+        self, path: str, body: bytes | None, timeout_sec: float, headers: dict[str, str]
+    ) -> dict[str, Any] | ModelError:
+        self.timing.stop.check()  # here, for a token may have taken a while
         # The error is returned, not raised, so that no traceback leads to a request with its headers.
         try:
-            async with asyncio.timeout(self.timeout_sec):
+            async with asyncio.timeout(timeout_sec):
                 response = await self._send(path, body, headers)
         except TimeoutError:
-            return failures.too_slow(self.host, self.timeout_sec)
+            return failures.too_slow(self.host, timeout_sec)
         except openai.APIStatusError as error:
             self.suspect = False
             return failures.refused_by_status(
@@ -262,6 +311,8 @@ class Server:
         if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
             self.suspect = True
             self.down_until = self.timing.now() + DOWN_S
+        if isinstance(error.__cause__, ModelError):  # the guard's own
+            return error.__cause__
         if isinstance(error.__cause__, AnswerTooLarge):
             return failures.bad_response(self.host, str(error.__cause__), b"", ())
         if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout):

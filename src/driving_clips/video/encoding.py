@@ -76,7 +76,8 @@ def _with_binary(frames: Iterable[Timed], path: str, fps: float, binary: str) ->
         raise ClipFailedError(
             "no_encoding",
             f"{path}: {binary} cannot encode the video ({said[-300:]}). "
-            "It must be ffmpeg 5.1 or later with libx264; or set ffmpeg_bin to nothing.",
+            "It must be ffmpeg 5.1 or later with libx264; or set "
+            "data_loader.video.segment_video_ffmpeg_bin to '' for PyAV.",
         )
 
 

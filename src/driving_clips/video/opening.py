@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MB = 1 << 20
 SPOOL_BYTES = 64 * MB  # of a deflated video in memory; what is beyond goes to a temporary file without a name
 MAX_INFLATION = 20  # times a member's packed size: videos hardly deflate, so that more is an attack
+MAX_UNPACKED_BYTES = 4 << 30  # of a deflated member, whatever its packed size: it must fit a disk for temporary files
+MAX_PIXELS = 64_000_000  # of a frame, twice 8K; a header of a few bytes can ask for GBs
 _CHUNK = 4 * MB
 _READ_AHEAD = 256 << 10
 _OPTIONS = {"format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,hevc,h264"}
@@ -53,16 +55,17 @@ def open_video(location: VideoLocation) -> Iterator[tuple["InputContainer", "Vid
     """Yield PyAV's container and its video stream, set to decode in the calling thread.
 
     Raises:
-        ClipFailedError: no video, a damaged archive, or no video stream in it.
+        ClipFailedError: no video, a damaged archive, no video stream in it, or one of too large frames.
         DatasetError: PyAV is not installed.
     """
     av = pyav()
+    limit = {"max_pixels": str(MAX_PIXELS)}
     with closing(open_bytes(location)) as content:
         try:
             container = av.open(
                 content,
                 mode="r",
-                options=_OPTIONS,
+                options=_OPTIONS | limit,
                 buffer_size=_READ_AHEAD,
                 metadata_errors="ignore",
             )
@@ -77,10 +80,36 @@ def open_video(location: VideoLocation) -> Iterator[tuple["InputContainer", "Vid
             stream = container.streams.best("video")
             if stream is None or stream.codec_context is None:
                 raise ClipFailedError("corrupt_video", f"{location}: expected a video, found no video stream in it.")
+            check_pixels(location, stream.codec_context.width, stream.codec_context.height)
+            # A frame may be larger than the container says: the decoder refuses it before it makes room for it.
+            stream.codec_context.options = limit
             # Runs have a process for each core; more threads cost a sixth more and are only sooner done alone.
             stream.codec_context.thread_type = "NONE"
             stream.codec_context.thread_count = 1
             yield container, stream
+
+
+def check_pixels(place: object, width: int, height: int) -> None:
+    """Raise ClipFailedError for frames of more than ``MAX_PIXELS``; sides in pixels."""
+    if width * height > MAX_PIXELS:
+        raise ClipFailedError(
+            "corrupt_video",
+            f"{place}: frames of {width} x {height} pixels, at most {MAX_PIXELS / 1e6:g} megapixels are read. "
+            "Scale the video down.",
+        )
+
+
+def inflation_fault(packed_size: int, size: int) -> str:
+    """Return why a deflated member of these sizes in bytes is not unpacked, or "".
+
+    Example:
+        >>> inflation_fault(1000, 4000)
+        ''
+        >>> inflation_fault(1000, 80_000_000)
+        '1000 bytes claim to inflate to 80000000, at most 67128864 are believed'
+    """
+    most = min(MAX_INFLATION * packed_size + SPOOL_BYTES, MAX_UNPACKED_BYTES)
+    return f"{packed_size} bytes claim to inflate to {size}, at most {most} are believed" if size > most else ""
 
 
 def open_bytes(location: VideoLocation) -> IO[bytes]:
@@ -111,8 +140,8 @@ def _stored(location: VideoLocation, place: files.MemberPlace) -> IO[bytes]:
 
 def _inflated(location: VideoLocation, place: files.MemberPlace) -> IO[bytes]:
     """Return a deflated member, inflated into memory or, where it is large, into a temporary file."""
-    if place.size > MAX_INFLATION * place.packed_size + SPOOL_BYTES:
-        raise _damaged(location, f"{place.packed_size} bytes claim to inflate to {place.size}")
+    if fault := inflation_fault(place.packed_size, place.size):
+        raise _damaged(location, fault)
     spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - the caller closes it
     try:
         size = checksum = 0

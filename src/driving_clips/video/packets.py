@@ -3,17 +3,22 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driving_clips.errors import ClipFailedError
 from driving_clips.video.opening import pyav
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
+
+
+MAX_PACKETS = 5_000_000  # of a video, two days at 30 Hz; each takes some 150 bytes of memory
 
 
 @dataclass(frozen=True)
@@ -92,18 +97,24 @@ class PacketTable:
         return runs
 
 
-def read_table(container: "InputContainer", stream: "VideoStream") -> PacketTable:
+def read_table(container: "InputContainer", stream: "VideoStream", place: object = "the video") -> PacketTable:
     """Read all packets of a video, from where the container stands, without decoding any.
 
     A file that is cut off or damaged gives the packets before that place.
+
+    Raises:
+        ClipFailedError: more than ``MAX_PACKETS`` packets in ``place``.
     """
     av = pyav()
     rows: list[tuple[int | None, int | None, bool, bool]] = []
     fault = ""
     try:
-        rows = [(p.pts, p.dts, p.is_keyframe, not p.is_discard) for p in usable(container.demux(stream))]
+        packets = islice(usable(container.demux(stream)), MAX_PACKETS + 1)
+        rows = [(p.pts, p.dts, p.is_keyframe, not p.is_discard) for p in packets]
     except (av.error.FFmpegError, OSError) as error:
         fault = str(error)
+    if len(rows) > MAX_PACKETS:
+        raise ClipFailedError("corrupt_video", f"{place}: more than {MAX_PACKETS:,} packets. Cut the video into parts.")
     return table_of(rows, fault)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from driving_clips.errors import DatasetError
+from driving_clips.errors import ClipFailedError, DatasetError
+from driving_clips.video.opening import pyav
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -20,7 +21,7 @@ Redact = Callable[[Rgb, str, int], Rgb]  # of a picture, its camera and its time
 
 _BT709, _BT601, _BT2020 = 1, 5, 9  # as the scaler numbers them
 _MATRICES = {1: _BT709, 4: 4, 5: _BT601, 6: _BT601, 7: 7, 9: _BT2020, 10: _BT2020}  # from ISO/IEC 23091-2 numbers
-_FULL_RANGE = 2
+_LIMITED_RANGE, _FULL_RANGE = 1, 2
 _HD_WIDTH, _HD_HEIGHT = 1280, 720  # video of this size that says nothing of its colours has those of BT.709
 _PLANAR_8_BIT = ("yuv420p", "yuvj420p")
 
@@ -89,12 +90,12 @@ def to_picture(
     """Encode a decoded frame, turned upright; ``redact`` sees it at full size before anything leaves this function.
 
     Raises:
-        DatasetError: ``redact`` returned something that is no picture.
+        ClipFailedError: ``redact`` failed, or returned something that is no picture.
     """
     if redact is None:
         image = _upright(frame, _rgb_image(frame, *settings.size_of(frame.width, frame.height)))
     else:
-        image = _redacted(frame, redact, camera, t_us)
+        image = _image_of_pixels(_redacted(frame, redact, camera, t_us))
         size = settings.size_of(*image.size)
         image = image if size == image.size else _resized(image, *size)
     sink = io.BytesIO()
@@ -107,16 +108,56 @@ def to_rgb(frame: "VideoFrame") -> Rgb:
     return np.array(_upright(frame, _rgb_image(frame, frame.width, frame.height)))
 
 
-def _redacted(frame: "VideoFrame", redact: Redact, camera: str, t_us: int) -> "Image":
+def redacted_frame(frame: "VideoFrame", redact: Redact, camera: str, t_us: int) -> "VideoFrame":
+    """Return a decoded frame as ``redact`` leaves it: upright, 8-bit 4:2:0, in the source's colours.
+
+    Raises:
+        ClipFailedError: ``redact`` failed, or returned something that is no picture.
+    """
+    pixels = pyav().VideoFrame.from_ndarray(_redacted(frame, redact, camera, t_us), format="rgb24")
+    changed: VideoFrame = pixels.reformat(
+        format="yuv420p",
+        src_color_range=_FULL_RANGE,
+        dst_colorspace=_matrix(frame),
+        dst_color_range=_LIMITED_RANGE,
+        threads=1,
+    )
+    changed.color_primaries, changed.color_trc = frame.color_primaries, frame.color_trc
+    return changed
+
+
+def redactor_name(redact: Redact) -> str:
+    """Return what a redactor is called where it was written.
+
+    Example:
+        >>> redactor_name(to_rgb)
+        'driving_clips.video.pictures.to_rgb'
+    """
+    named = redact if hasattr(redact, "__qualname__") else type(redact)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _redacted(frame: "VideoFrame", redact: Redact, camera: str, t_us: int) -> Rgb:
+    """Return a frame as a redactor leaves it. What that does wrong costs the clip, as other code's faults do."""
+    picture = to_rgb(frame)
+    try:
+        rgb = np.asarray(redact(picture, camera, t_us))
+    except Exception as error:  # a user's code may raise anything
+        detail = f"{redactor_name(redact)}: {type(error).__name__}: {error}"
+        raise ClipFailedError("redaction", detail) from error
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
+        raise ClipFailedError(
+            "redaction",
+            f"{redactor_name(redact)}: the redaction of {camera} must return an array (height, width, 3) of uint8, "
+            f"found {rgb.shape} of {rgb.dtype}.",
+        )
+    return np.ascontiguousarray(rgb)
+
+
+def _image_of_pixels(rgb: Rgb) -> "Image":
     from PIL import Image
 
-    rgb = np.asarray(redact(to_rgb(frame), camera, t_us))
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
-        raise DatasetError(
-            f"the redaction of {camera} must return an array (height, width, 3) of uint8, "
-            f"found {rgb.shape} of {rgb.dtype}."
-        )
-    return Image.fromarray(np.ascontiguousarray(rgb))
+    return Image.fromarray(rgb)
 
 
 def _rgb_image(frame: "VideoFrame", width: int, height: int) -> "Image":

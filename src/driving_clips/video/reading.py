@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from driving_clips.datasets.base import VideoLocation
 from driving_clips.errors import ClipFailedError
-from driving_clips.video.opening import open_video, own_errors, pyav
+from driving_clips.video.opening import check_pixels, open_video, own_errors, pyav
 from driving_clips.video.packets import PacketTable, Run, packets_from, read_table, rewind, usable
 from driving_clips.video.pictures import ImageSettings, Picture, Redact, to_picture
 from driving_clips.video.timestamps import frame_times, nearest
@@ -56,7 +56,7 @@ class VideoReader:
         with ExitStack() as stack:
             self.container, self.stream = stack.enter_context(open_video(location))
             with own_errors(location):
-                self.table = read_table(self.container, self.stream)
+                self.table = read_table(self.container, self.stream, location)
             self.t_us, self.notices = self._times()
             self.codec: str = self.stream.codec_context.name
             self._stack = stack.pop_all()
@@ -179,6 +179,7 @@ class VideoReader:
             context.skip_frame = "NONREF" if skips and position not in wanted else "DEFAULT"
             frames = None if is_hole(packet) else decode(self.stream, packet)
             if frames is None:
+                self._check_size()
                 yield position, None
             for frame in frames or ():
                 yield self._position(frame), frame
@@ -200,6 +201,7 @@ class VideoReader:
         for packet in chain(usable(self.container.demux(self.stream)), [None]):
             frames = decode(self.stream, packet)
             if frames is None:
+                self._check_size()
                 raise self._undecodable(min(left))
             for frame in frames:
                 if frame.is_corrupt:
@@ -211,6 +213,11 @@ class VideoReader:
             if not left:
                 return
         raise self._undecodable(min(left))
+
+    def _check_size(self) -> None:
+        """Say so where the decoder has refused a frame for its size, which its headers have just told it."""
+        context = self.stream.codec_context
+        check_pixels(self.location, context.width, context.height)
 
     def _undecodable(self, index: int) -> ClipFailedError:
         return ClipFailedError(

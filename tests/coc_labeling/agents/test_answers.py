@@ -73,7 +73,21 @@ def test_white_space_in_a_sentence_is_tidied():
 
 @pytest.mark.parametrize(
     "sentence",
-    ["", " ", "\n", "null", "NULL.", '"None"', "n/a", "N/A.", "unknown", "undefined", "-", ".", "...", "nan"],
+    [
+        *["", " ", "\n", "null", "NULL.", '"None"', "n/a", "N/A.", "unknown", "undefined", "-", ".", "...", "nan"],
+        *[
+            "Not available",
+            "Not applicable.",
+            "None observed",
+            "No label",
+            "TBD",
+            "string",
+            "{}",
+            "<sentence>",
+            "[]",
+            "?",
+        ],
+    ],
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_sentences_that_say_nothing_are_abstentions(sentence, form):
@@ -101,6 +115,12 @@ def test_sentences_that_say_nothing_are_abstentions(sentence, form):
         "I won't describe this.",
         "As an AI, I do not drive.",
         '"I cannot answer."',
+        "I'm afraid I can't help with that.",
+        "Unfortunately, I cannot say.",
+        "My apologies, this is not something to label.",
+        "I don't have enough to go on.",
+        "As a large language model, I see nothing.",
+        "Unable to assist with that.",
     ],
 )
 @pytest.mark.parametrize("form", FORMS)
@@ -123,6 +143,15 @@ def test_refusals_in_words_are_abstentions(sentence, form):
         "No video available.",
         "There is no image visible.",
         "No images were given.",
+        "Unable to determine the driving decision.",
+        "Cannot reliably determine what ego does.",
+        "No driving decision can be determined from the frames.",
+        "The driving decision cannot be determined.",
+        "The images are too dark to judge.",
+        "The frames are completely black.",
+        "The video is corrupted; nothing can be said, and no decision made.",
+        "No frames are available after t=0.",
+        "There is insufficient information.",
     ],
 )
 def test_video_that_cannot_be_read_is_an_abstention(sentence):
@@ -144,6 +173,15 @@ def test_a_model_that_calls_the_frames_unreadable_is_believed():
         "Stop at the unknown obstacle.",
         "Slow down, the camera car ahead brakes.",
         "Proceed, no vehicle is visible.",
+        "No frames are available after t=0, so keep lane.",
+        "The images are dark: slow down for the unlit road.",
+        "Slow down; no cause can be determined.",
+        "Stop: ego cannot see the road ahead in the fog.",
+        "Wait, the intent of the pedestrian cannot be determined.",
+        "Yield to the unknown vehicle.",
+        "Not available lane ahead: merge left.",
+        "dummy",
+        "Stop",
         "Slow down beside the parked van: ego cannot see the crosswalk behind it.",
     ],
 )

@@ -6,7 +6,7 @@ from builders.asked import facts, mirrored_facts, mirrored_text, window
 from builders.driving import drive
 from builders.scenes import mirrored, random_drive, window_at
 from coc_labeling.agents import RulesAgent
-from coc_labeling.agents.consistency import contradictions, driven_facts
+from coc_labeling.agents.consistency import DrivenFacts, contradictions, driven_facts
 from coc_labeling.schema import CoCLabel, Lateral, Longitudinal
 from meta_action.names import EGO_NAMES, META_ACTIONS
 from meta_action.timeline import Span
@@ -15,6 +15,8 @@ from meta_action.timeline import Span
 AHEAD = facts("go_straight", "maintain_speed")
 LEFT = facts("steer_left")
 RIGHT = facts("steer_right")
+SHORT_LEFT = facts("steer_left", ticks=30)
+SHORT_RIGHT = facts("steer_right", ticks=30)
 SHARP_LEFT = facts("sharp_steer_left", "turn_left")
 BOTH = facts("steer_left", "steer_right")
 STOPPED = facts("go_straight", "strong_deceleration", speed=(0.0, 8.0))
@@ -40,21 +42,19 @@ TABLE = [
     ("Turn left at the intersection.", RIGHT, [SAYS_LEFT]),
     ("Turn right at the green light.", SHARP_LEFT, [SAYS_RIGHT]),
     ("Make a left turn to follow the route.", RIGHT, [SAYS_LEFT]),
-    ("Take the right ramp.", LEFT, [SAYS_RIGHT]),
+    ("Take the right ramp.", SHORT_LEFT, [SAYS_RIGHT]),
     ("Slow down and turn right into the driveway.", LEFT, [SAYS_RIGHT]),
     ("Decelerate, then steer left for the curve.", RIGHT, [SAYS_LEFT]),
     ("Gently veer right to follow the bend.", LEFT, [SAYS_RIGHT]),
     ("Nudge left to keep clear of the parked truck on the right.", LEFT, []),
-    ("Nudge left to keep clear of the parked truck on the right.", RIGHT, [SAYS_LEFT]),
-    ("Nudge to the left because of the cyclist.", RIGHT, [SAYS_LEFT]),
-    ("Shift slightly right within the lane for the oncoming bus.", LEFT, [SAYS_RIGHT]),
-    ("Merge left into the through lane.", RIGHT, [SAYS_LEFT]),
-    ("Pull over to the right for the ambulance.", LEFT, [SAYS_RIGHT]),
+    ("Nudge left to keep clear of the parked truck on the right.", SHORT_RIGHT, [SAYS_LEFT]),
+    ("Nudge to the left because of the cyclist.", SHORT_RIGHT, [SAYS_LEFT]),
+    ("Shift slightly right within the lane for the oncoming bus.", SHORT_LEFT, [SAYS_RIGHT]),
+    ("Merge left into the through lane.", SHORT_RIGHT, [SAYS_LEFT]),
+    ("Pull over to the right for the ambulance.", SHORT_LEFT, [SAYS_RIGHT]),
     ("Change lane to the left to pass the slow truck.", CHANGED, []),
-    ("Change lanes to the right to pass the slow truck.", LEFT, [SAYS_RIGHT]),
+    ("Change lanes to the right to pass the slow truck.", SHORT_LEFT, [SAYS_RIGHT]),
     ("Turn left, then turn right into the lot.", BOTH, []),
-    ("Turn left at the intersection.", BOTH, []),
-    # left and right of other things
     ("Stop for the vehicle turning left.", facts("steer_right", speed=(0.0, 8.0)), []),
     ("Yield to the oncoming vehicle turning left.", RIGHT, []),
     ("Keep clear of the parked truck on the right.", LEFT, []),
@@ -63,14 +63,12 @@ TABLE = [
     ("Yield to the pedestrian from the left.", RIGHT, []),
     ("Decelerate gently for the right curve.", LEFT, []),
     ("Move away from the truck on the left.", RIGHT, []),
-    ("Shift away from the cyclist at the right.", LEFT, []),
     ("Stay in the left lane behind the bus.", RIGHT, []),
     ("Keep right to let the ambulance pass.", LEFT, []),
     ("Follow the lead vehicle as it merges left.", RIGHT, []),
     ("Keep distance to the vehicle in the right lane.", LEFT, []),
     ("Accelerate as the left lane is clear.", RIGHT, []),
     ("Nudge to avoid the vehicle parked on the left.", RIGHT, []),
-    ("Move past the parked cars on its right side.", LEFT, []),
     ("Shift to give room to the cyclist on ego's right.", LEFT, []),
     ("Turn left behind the truck in the right lane.", RIGHT, [SAYS_LEFT]),
     # turns that are none
@@ -97,16 +95,12 @@ TABLE = [
     ("Stop for the red light.", STOOD, []),
     ("Slow down for the stopped vehicle ahead.", SLOWED, []),
     ("Slow down for the stop sign.", SLOWED, []),
-    ("Keep the speed, the stop sign is for the side road.", SLOWED, []),
     ("Slow down as the bus ahead stops.", SLOWED, []),
     ("Hold the speed on the free road.", SLOWED, []),
-    ("Hold speed.", SLOWED, []),
     ("Hold the lane behind the bus.", SLOWED, []),
     ("Yield to the waiting pedestrian.", SLOWED, []),
     # moving
-    ("Keep the speed on the open road.", STOOD, [NO_MOVE]),
     ("Accelerate after the light turns green.", STOOD, [NO_MOVE]),
-    ("Proceed through the green light.", STOOD, [NO_MOVE]),
     ("Resume speed.", STOOD, [NO_MOVE]),
     ("Overtake the slow truck.", STOOD, [NO_MOVE]),
     ("Accelerate after the light turns green.", CUT_STANDING, []),
@@ -115,12 +109,10 @@ TABLE = [
     ("Keep distance to the lead vehicle.", STOOD, []),
     ("Wait, then proceed when the light turns green.", STOOD, []),
     ("Accelerate from the stop line.", STOPPED, []),
-    ("Slow down for the curve.", STOOD, []),
     # manoeuvres that go unmentioned
     ("Accelerate on the open road.", CHANGED, [CHANGE]),
     ("Make a left lane change to pass the truck.", CHANGED, []),
     ("Change lanes to the left for the route.", CHANGED, []),
-    ("Change into the left lane.", CHANGED, []),
     ("Move to the left lane behind the bus.", CHANGED, []),
     ("Merge into the traffic on the highway.", CHANGED, []),
     ("Begin changing lanes due to the closed lane.", CHANGED, []),
@@ -129,10 +121,8 @@ TABLE = [
     ("Accelerate on the open road.", CHANGED_BEFORE, []),
     ("Slow down for the speed bump.", SHIFTED, [NUDGE]),
     ("Nudge right for the oncoming truck.", SHIFTED, []),
-    ("Shift to the right.", SHIFTED, []),
     ("Steer around the parked van.", SHIFTED, []),
     ("Go around the double-parked car.", SHIFTED, []),
-    ("Keep clear of the oncoming truck.", SHIFTED, []),
     ("Swerve right to avoid the debris.", SHIFTED, []),
     # backwards
     ("Reverse to the right into the parking space.", BACKWARDS, []),
@@ -157,18 +147,74 @@ MISREAD = [
     ("Keep to the right side of the lane.", SHIFTED, []),
     ("Bypass the stopped bus on its right.", SHIFTED, []),
     ("Turn right while reversing into the space.", BACKWARDS, []),
-    ("Accelerate since the light changes and turns green.", AHEAD, []),
     ("Wait for the pedestrian before turning left.", facts("go_straight", speed=(0.0, 2.0)), []),
     ("Adapt speed to prepare to stop at the stop sign.", SLOWED, []),
     ("Maintain lane and wait for a gap to the left to pass the slower vehicle.", SLOWED, []),
     ("Hold back for the merging truck.", SLOWED, []),
-    ("Hold current speed on the free road.", SLOWED, []),
     ("Come to a crawl for the speed bump.", SLOWED, []),
     ("Stop accelerating as the lead vehicle brakes.", SLOWED, []),
     ("Keep distance since the vehicles ahead slow and stop.", SLOWED, []),
     ("Yield to the cars that brake and turn left.", RIGHT, []),
-    ("Change to the left lane to pass the truck.", RIGHT, [SAYS_LEFT]),
-    ("Split to the right onto the slip road.", LEFT, [SAYS_RIGHT]),
+    ("Change to the left lane to pass the truck.", SHORT_RIGHT, [SAYS_LEFT]),
+    ("Split to the right onto the slip road.", SHORT_LEFT, [SAYS_RIGHT]),
+    ("Slow on the approach to stop sign.", SLOWED, []),
+    ("Decelerate to stop line.", SLOWED, []),
+    ("Make a gap for the car merging from left.", SHORT_RIGHT, []),
+    ("Move over to give the left cyclist room", SHORT_RIGHT, []),
+    ("Move over for the left turning truck.", SHORT_RIGHT, []),
+    ("Nudge past the left parked van.", SHORT_RIGHT, []),
+]
+
+# A lane change steers there and back.
+LEFT_CHANGE = facts("left_lane_change", "steer_left", "steer_right")
+RIGHT_CHANGE = facts("right_lane_change", "steer_left", "steer_right", ticks=20)
+LEFT_SHIFT = facts("slightly_shift_left", "steer_left", "steer_right", ticks=20)
+AND_BACK = facts("slightly_shift_left", "slightly_shift_right", "steer_left", "steer_right", ticks=15)
+SETTLING = facts("left_lane_change", "slightly_shift_right")
+LATE_CHANGE = facts("left_lane_change", begin=31)
+TURNED_LEFT = facts("turn_left")
+LEFT_NUDGE, RIGHT_CHANGED = "ego nudges to the left", "ego makes a right lane change"
+
+MOVING_OVER = [
+    # the lane axis tells the side, the lateral axis does not
+    ("Change lanes to the left to pass the slow truck.", LEFT_CHANGE, []),
+    ("Change lanes to the right to pass the slow truck.", LEFT_CHANGE, [SAYS_RIGHT, CHANGE]),
+    ("Make a right lane change.", LEFT_CHANGE, [SAYS_RIGHT, CHANGE]),
+    ("Move to the left lane behind the bus.", RIGHT_CHANGE, [SAYS_LEFT, RIGHT_CHANGED]),
+    ("Nudge right around the parked van.", LEFT_SHIFT, [SAYS_RIGHT, LEFT_NUDGE]),
+    ("Shift to the right for the oncoming bus.", LEFT_SHIFT, [SAYS_RIGHT, LEFT_NUDGE]),
+    ("Steer right around the parked van.", LEFT_SHIFT, [SAYS_RIGHT, LEFT_NUDGE]),
+    ("Nudge left around the parked van on the right.", LEFT_SHIFT, []),
+    ("Nudge right around the parked van.", TURNED_LEFT, [SAYS_RIGHT]),
+    ("Nudge left around the parked van.", AND_BACK, []),
+    ("Change lanes to the left.", SETTLING, []),
+    ("Change lanes to the right.", LATE_CHANGE, []),
+    # turning is steering
+    ("Turn right at the light.", LEFT_CHANGE, [CHANGE]),
+    ("Steer right to follow the curve.", SHORT_LEFT, [SAYS_RIGHT]),
+    ("Make a right turn around the median.", LEFT, [SAYS_RIGHT]),
+    # without it short steering tells, a long curve does not
+    ("Nudge left around the parked van.", SHORT_RIGHT, [SAYS_LEFT]),
+    ("Nudge left around the parked van.", facts("steer_right", ticks=31), []),
+    ("Change lanes to the left.", RIGHT, []),
+    ("Steer left around the parked van.", RIGHT, []),
+    # what others do, and what ego does to the other side, is no mention
+    ("Slow for the merging truck.", LEFT_CHANGE, [CHANGE]),
+    ("Slow down for the truck merging ahead.", LEFT_CHANGE, [CHANGE]),
+    ("Keep distance to the lead vehicle changing lanes.", LEFT_CHANGE, [CHANGE]),
+    ("Slow down since the van ahead makes a lane change.", LEFT_CHANGE, [CHANGE]),
+    ("Make a gap for the car to merge.", LEFT_CHANGE, [CHANGE]),
+    ("Decelerate to let the bus merge.", LEFT_CHANGE, [CHANGE]),
+    ("Slow down for the swerving cyclist.", LEFT_SHIFT, [LEFT_NUDGE]),
+    ("Slow down for the van shifting to the right.", LEFT_SHIFT, [LEFT_NUDGE]),
+    ("Slow down since ego changes lanes to the left.", LEFT_CHANGE, []),
+    ("Slow for the merging truck, then change lanes to the left.", LEFT_CHANGE, []),
+    ("Slow down as the ego vehicle changes lanes.", LEFT_CHANGE, []),
+    ("The car merges into the lane to its left.", LEFT_CHANGE, []),
+    ("Accelerate to merge onto the highway.", LEFT_CHANGE, []),
+    ("Prepare for a left lane change.", LEFT_CHANGE, []),
+    ("Search for a gap to merge behind the truck.", LEFT_CHANGE, []),
+    ("Change lanes to pass the truck in the right lane.", LEFT_CHANGE, []),
 ]
 
 
@@ -182,8 +228,8 @@ def found(sentence: str, own, **fields) -> list[str]:
 
 @pytest.mark.parametrize(
     ("sentence", "own", "expected"),
-    [*TABLE, *MISREAD],
-    ids=[f"{i}-{row[0]}" for i, row in enumerate([*TABLE, *MISREAD])],
+    [*TABLE, *MISREAD, *MOVING_OVER],
+    ids=[f"{i}-{row[0]}" for i, row in enumerate([*TABLE, *MISREAD, *MOVING_OVER])],
 )
 def test_a_sentence_against_what_ego_did(sentence, own, expected):
     reasons = found(sentence, own)
@@ -191,7 +237,7 @@ def test_a_sentence_against_what_ego_did(sentence, own, expected):
     assert all(part in reason for part, reason in zip(expected, reasons, strict=True)), reasons
 
 
-@pytest.mark.parametrize(("sentence", "own", "expected"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(("sentence", "own", "expected"), [*TABLE, *MOVING_OVER])
 def test_the_mirrored_sentence_contradicts_the_mirrored_drive_alike(sentence, own, expected):
     reasons = found(sentence.lower(), own)
     assert sorted(map(mirrored_text, reasons)) == sorted(found(mirrored_text(sentence.lower()), mirrored_facts(own)))
@@ -231,12 +277,44 @@ def test_a_decision_to_stop_needs_standing():
     assert found("Slow down for the light.", CUT, longitudinal=stop) == []
 
 
-@pytest.mark.parametrize("decision", ["track_speed", "follow_lead", "adapt_speed", "yield", "overtake", "search_gap"])
+@pytest.mark.parametrize("decision", ["follow_lead", "yield", "search_gap"])
 def test_other_decisions_on_speed_contradict_nothing(decision):
     chosen = Longitudinal(decision=decision, cause_ids=("unobserved",))
-    assert (
-        found("See the road.", STOOD, longitudinal=chosen) == found("See the road.", SLOWED, longitudinal=chosen) == []
-    )
+    assert [found("See the road.", own, longitudinal=chosen) for own in (STOOD, SLOWED)] == [[], []]
+
+
+@pytest.mark.parametrize("decision", ["track_speed", "overtake", "adapt_speed"])
+def test_decisions_of_who_drives_need_driving(decision):
+    chosen = Longitudinal(decision=decision, cause_ids=("unobserved",))
+    assert NO_MOVE in found("Remain stopped.", STOOD, longitudinal=chosen)[0]
+    assert [found("See.", own, longitudinal=chosen) for own in (STOPPED, SLOWED, CUT_STANDING)] == [[], [], []]
+
+
+def test_keeping_the_lane_is_no_lane_change():
+    keep = Lateral(decision="keep_lane", cause_ids=("unobserved",))
+    (reason,) = found("Change lanes to the left.", CHANGED, lateral=keep)
+    assert reason == f"it says that ego keeps its lane, but {CHANGE}"
+    assert [found("Nudge.", own, lateral=keep) for own in (SHIFTED, CHANGED_LATE, LEFT)] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("decision", "reasons"),
+    [("change_lane", 1), ("nudge_in_lane", 1), ("nudge_out_of_lane", 1), ("merge", 1), ("abort_manoeuvre", 0)],
+)
+def test_a_decision_to_move_over_is_compared_with_the_lane_axis(decision, reasons):
+    def claims(side):
+        return Lateral(decision=decision, direction=side, cause_ids=("unobserved",))
+
+    assert len(found("Change lanes.", LEFT_CHANGE, lateral=claims("right"))) == reasons
+    assert found("Change lanes.", LEFT_CHANGE, lateral=claims("left")) == []
+    assert found("See.", RIGHT, lateral=claims("left")) == []
+    assert len(found("See.", SHORT_RIGHT, lateral=claims("left"))) == reasons
+
+
+@pytest.mark.parametrize(("gap", "moved"), [(0, set()), (1, {"left"})])
+def test_steering_in_one_go_is_a_curve(gap, moved):
+    spans = (Span("lateral", "steer_left", 50, 70), Span("lateral", "sharp_steer_left", 70 + gap, 90))
+    assert DrivenFacts(50, spans, 5.0, 8.0, True).moving_over() == moved
 
 
 @pytest.mark.parametrize(("speed", "claimed"), [(0.49, []), (0.5, []), (0.51, [NO_STOP])])
@@ -255,7 +333,8 @@ def test_a_lane_change_that_begins_around_the_keyframe_is_to_be_mentioned(begin)
 
 @pytest.mark.parametrize("name", [action.name for action in META_ACTIONS])
 def test_the_sides_that_ego_steers_to_are_those_of_its_meta_actions(name):
-    expected = {side for side in ("left", "right") if side in name and "reverse" not in name}
+    others = ("reverse", "lane_change", "shift")
+    expected = {side for side in ("left", "right") if side in name and not any(other in name for other in others)}
     assert facts(name).steering() == expected
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from builders.asked import structured
 from coc_labeling.agents.answers import RepairAnswer, SentenceAnswer, StructuredAnswer, UnusableAnswerError, to_label
-from coc_labeling.agents.repair import _CAUSE_WORDS, repaired_label
+from coc_labeling.agents.repair import _OWN_WORDS, _SHORT_CAUSES, repaired_label
 from coc_labeling.schema import CoCLabel, LateralDecision, LongitudinalDecision
 
 VAN = {"id": "c1", "category": "critical_object", "relation": "lead", "side": None, "description": "a white van"}
@@ -24,6 +24,10 @@ def answer(sentence: str = "Decelerate behind the lead vehicle.", **changes) -> 
         "effect_on_ego_behavior": sentence,
     }
     return own | changes
+
+
+def sentence_of(text: str) -> dict:
+    return {"unreadable": False, "effect_on_ego_behavior": text}
 
 
 def problem_of(content, form=RepairAnswer) -> str:
@@ -110,21 +114,86 @@ def test_a_trace_may_not_bring_a_cause_either():
     assert "cyclist" in problem_of(answer(trace="A cyclist crosses."))
 
 
-@pytest.mark.parametrize("word", sorted(_CAUSE_WORDS))
+# Names of things: nobody can list them all, so none may be among the words that a repair may bring.
+_CAUSES = """
+    vehicle car truck bus van taxi motorcycle motorcyclist bicycle cyclist bike rider pedestrian person people child
+    animal dog light signal sign red green yellow amber crosswalk crossing intersection junction roundabout construction
+    roadwork cone barrier debris bump pothole curve bend ramp traffic queue obstacle ambulance police parked oncoming
+    lead railroad gate fog stroller tram scooter deer tunnel bridge wheelchair skateboarder jogger ball crane flagger
+    pylon puddle snow rain glare train tracks trolley crash accident barricade bollard gravel ice mud cow hill crest
+    line closure merger trailer tractor bear driver driveway school worker 歩行者 Straßenbahn
+"""
+CAUSES = _CAUSES.split()
+
+
+@pytest.mark.parametrize("word", sorted({*CAUSES, *_SHORT_CAUSES.split()}))
 def test_no_word_for_a_cause_gets_in(word):
     plain = CoCLabel(effect_on_ego_behavior="Slow down.")
     for said in (word, word.upper(), f"{word}s"):
-        with pytest.raises(UnusableAnswerError, match=word):
-            repaired_label(
-                plain, {"unreadable": False, "effect_on_ego_behavior": f"Stop for the {said}."}, SentenceAnswer
-            )
+        with pytest.raises(UnusableAnswerError, match=r"it names what the first label did not: \w+"):
+            repaired_label(plain, sentence_of(f"Stop for the {said}."), SentenceAnswer)
     named = CoCLabel(effect_on_ego_behavior=f"Slow down for the {word}.")
-    content = {"unreadable": False, "effect_on_ego_behavior": f"Stop for the {word}."}
-    assert repaired_label(named, content, SentenceAnswer).effect_on_ego_behavior == f"Stop for the {word}."
+    assert repaired_label(named, sentence_of(f"Stop for the {word}."), SentenceAnswer)
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [("the buses", "the bus"), ("pedestrians", "a pedestrian"), ("a cyclist", "cyclists")]
+    ("sentence", "added"),
+    [
+        ("Stop behind the lead vehicle at the railroad gate in heavy fog.", "fog, gate, heavy, railroad"),
+        ("Stop for the stroller.", "stroller"),
+        ("Slow down as the lane ends.", "ends"),
+        ("Stop at the all-way stop.", "way"),
+        ("Stop at the four-way stop.", "four, way"),
+        ("Proceed as the path is clear.", "clear, path"),
+        ("Yield to others.", "others"),
+    ],
+)
+def test_what_was_added_is_told(sentence, added):
+    assert problem_of(answer(sentence)).endswith(f"did not: {added}")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Keep the lane and maintain the current speed.",
+        "Nudge slightly to the left within the lane, then continue straight ahead.",
+        "Gently decelerate without stopping while steering right.",
+        "Resume speed after having waited.",
+        "Change lanes to the left, accelerating smoothly.",
+        "Remain stopped, then proceed slowly.",
+        "The ego vehicle keeps its distance.",
+        "Yield, then merge to the right.",
+        "Brake strongly to a halt.",
+        "Turn right at reduced speed.",
+        "Continue to follow the lane at a steady pace.",
+    ],
+)
+def test_decision_and_motion_have_words_of_their_own(sentence):
+    plain = CoCLabel(effect_on_ego_behavior="Stop.")
+    assert repaired_label(plain, sentence_of(sentence), SentenceAnswer).effect_on_ego_behavior == sentence
+
+
+def test_the_repair_s_own_words_name_no_thing():
+    things = {word.lower() for word in CAUSES}
+    assert not things & {form for word in _OWN_WORDS.split() for form in (word, f"{word}s", f"{word}es")}
+
+
+def test_the_ego_vehicle_makes_no_vehicle_known():
+    plain = CoCLabel(effect_on_ego_behavior="The ego vehicle stops.")
+    with pytest.raises(UnusableAnswerError, match="vehicle"):
+        repaired_label(plain, sentence_of("Slow down behind the vehicle."), SentenceAnswer)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("the buses", "the bus"),
+        ("pedestrians", "a pedestrian"),
+        ("a cyclist", "cyclists"),
+        ("a turning truck that blocks the lane", "the truck blocking the lane"),
+        ("the blocked lanes", "the lane that blocks"),
+        ("two bodies", "a body"),
+    ],
 )
 def test_singular_and_plural_are_one(before, after):
     label = CoCLabel(effect_on_ego_behavior=f"Stop for {before}.")

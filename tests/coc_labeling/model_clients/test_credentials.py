@@ -60,6 +60,20 @@ def test_odd_keys_are_refused_unseen(key):
     assert "sk-" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["sk-verysecret", "verysecret 1", "1verysecret", "verysecret=", "", "verysecret\n"])
+def test_key_in_place_of_its_name_is_refused_unseen(name):
+    with pytest.raises(ModelUnusable, match="api_key_env takes the name") as caught:
+        key_from({}, name)
+    assert "verysecret" not in str(caught.value)
+
+
+def test_key_that_could_be_a_name_is_not_repeated():
+    with pytest.raises(ModelUnusable, match=r"that openai_compatible\.api_key_env names is empty") as caught:
+        key_from({}, "hf_verysecret")
+    assert "verysecret" not in str(caught.value)
+    assert key_from({"my_key": "k"}, "my_key").reveal() == "k"
+
+
 def test_a_line_end_after_a_key_is_forgiven():
     assert key_from({"MY_KEY": "sk-1\n"}, "MY_KEY").reveal() == "sk-1"
 

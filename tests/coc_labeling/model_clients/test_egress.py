@@ -1,6 +1,7 @@
 import pytest
 
-from coc_labeling.model_clients.egress import EgressLog, allowed, check_host, is_loopback, split_url
+from coc_labeling.model_clients.credentials import PROVIDER_HOSTS
+from coc_labeling.model_clients.egress import HTTPS_ONLY, EgressLog, allowed, check_host, is_loopback, split_url
 from coc_labeling.model_clients.errors import EgressRefused, ModelUnusable
 
 
@@ -42,6 +43,14 @@ def test_credentials_in_an_address_are_refused_unseen(url):
         split_url(url, "base_url")
     assert "hunter2" not in str(caught.value)
     assert "er2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "API.OpenAI.com.", "inference-api.nvidia.com:80"])
+def test_providers_are_reached_encrypted_only(host):
+    with pytest.raises(ModelUnusable, match=r"OPENAI_BASE_URL leads to .* in plain text; write https://"):
+        check_host(f"http://{host}/v1", [host], "OPENAI_BASE_URL")
+    check_host("https://api.openai.com/v1", ["api.openai.com"], "OPENAI_BASE_URL")
+    assert set(PROVIDER_HOSTS.values()) == HTTPS_ONLY
 
 
 def test_log():

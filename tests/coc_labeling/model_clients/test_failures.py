@@ -1,7 +1,9 @@
+import time
+
 import pytest
 
 from coc_labeling.model_clients.errors import ModelUnreachable, ModelUnusable, RequestRefused
-from coc_labeling.model_clients.failures import refused_by_status, shown
+from coc_labeling.model_clients.failures import bad_response, not_reached, refused_by_status, shown
 
 
 def refused(status, body, headers=None):
@@ -57,6 +59,47 @@ def test_foreign_text_is_made_harmless():
     assert len(text) == 300
     for bad in ("\x1b", "\n", "\u202e", "hunter2", "abcdef", "x.y", "pw"):
         assert bad not in text
+
+
+@pytest.mark.parametrize("before", [0, 290, 297, 1997, 1999, 29_997, 29_999])
+@pytest.mark.parametrize("filling", ["x", " "])
+def test_no_part_of_a_secret_is_shown(before, filling):
+    """Wherever a text is cut, and however much of it vanishes."""
+    for secret, secrets in (("hunter2", ["hunter2", "hunt"]), ("sk-abcdef123456", [])):
+        text = filling * before + (" " if before else "") + secret
+        for failure in (
+            bad_response("h", "no JSON", text.encode(), secrets),
+            bad_response("h", "no JSON", text, secrets),
+            refused_by_status("h", 400, {}, {"message": text, "code": text, "param": text}, secrets, []),
+            not_reached("h", OSError(text), secrets),
+        ):
+            assert "hun" not in str(failure) + failure.code
+            assert "sk-a" not in str(failure) + failure.code
+
+
+def test_long_texts_are_read_quickly():
+    started = time.perf_counter()
+    for unit in (" ", "x", "/", "//a", "Bearer ", "sk-"):
+        shown(unit * 10_000_000, ["hunter2"])
+    assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize("shift", range(40))
+def test_cut_of_long_texts_shows_no_part_of_a_key(shift):
+    for secret in ("sk-abcdef123456", "nvapi-abcdef123456", "http://me:abcdef@h/", "hunter2abcdef"):
+        text = " " * (29_960 + shift) + secret + " " * 1000
+        assert "abc" not in shown(text, ["hunter2abcdef"])
+
+
+def test_advice_repeats_no_secret():
+    failure = refused_by_status(
+        "h", 400, {}, {"message": "unknown field 'letmein'", "param": "letmein"}, ["letmein"], []
+    )
+    assert "letmein" not in str(failure)
+
+
+def test_halves_of_characters_can_be_printed():
+    shown("\ud800 x").encode()
 
 
 def test_secret_at_the_edge_of_the_shown_part_is_masked():

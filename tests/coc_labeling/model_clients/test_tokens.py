@@ -7,8 +7,9 @@ import traceback
 import pytest
 
 from builders.fake_openai import Expired401, Hang, Html, Ok, Raw, ResetAtOnce, Status, basic
-from coc_labeling.model_clients.credentials import ProviderEndpoints
+from coc_labeling.model_clients.credentials import OAuthClient, ProviderEndpoints, Secret
 from coc_labeling.model_clients.errors import ModelError, ModelUnreachable, ModelUnusable
+from coc_labeling.model_clients.tokens import TokenSource
 from coc_labeling.model_clients.vlm_wrappers import ModelSettings, OpenAIWrapper
 
 
@@ -96,6 +97,48 @@ def test_token_server_that_hangs(azure, fake):
     fake.oauth_script = [Hang(), Hang()]
     with pytest.raises(ModelUnreachable, match=r"gave no whole answer in 0\.2 s"):
         ask(azure)
+
+
+def test_failure_is_shared_by_those_that_wait(azure, fake):
+    azure.configure(ModelSettings(max_retries=0))
+    fake.oauth_latency = 0.1
+    fake.oauth_script = [Status(503)]
+
+    async def several():
+        messages = [azure.add_message("user", "text", "x")]
+        outcomes = await asyncio.gather(*(azure.ainfer(messages) for _ in range(8)), return_exceptions=True)
+        again = await azure.ainfer(messages)
+        await azure.aclose()
+        return outcomes, again
+
+    outcomes, again = asyncio.run(several())
+    assert [outcome.status for outcome in outcomes] == [503] * 8
+    assert len(set(map(id, outcomes))) == 8
+    assert again["finish_reason"] == "stop"
+    assert len(fake.token_requests) == 2
+
+
+def test_token_takes_half_a_minute_at_most(clock, monkeypatch):
+    asked = []
+
+    async def ask(self, http, timeout_sec):
+        asked.append(timeout_sec)
+        return {"access_token": "t", "expires_in": 1}
+
+    monkeypatch.setattr(TokenSource, "_ask", ask)
+    client = OAuthClient("https://h/token", "s", Secret("i"), Secret("s"))
+    for timeout_sec in (600.0, 5.0):
+        asyncio.run(TokenSource(client, clock.timing).token(None, timeout_sec))
+    assert asked == [30.0, 5.0]
+
+
+@pytest.mark.parametrize("lifetime", ["NaN", "Infinity", "1" * 400, '"soon"', "[]", "null"])
+def test_odd_lifetime_counts_as_a_short_one(azure, fake, clock, lifetime):
+    fake.oauth_script = [Raw(b'{"access_token": "t", "expires_in": %s}' % lifetime.encode())]
+    ask(azure)
+    clock.time += 700
+    ask(azure)
+    assert len(fake.token_requests) == 2
 
 
 def test_secrets_are_nowhere(azure, fake, caplog):

@@ -1,10 +1,12 @@
 """Faults of servers and networks, through the real client and real sockets."""
 
 import asyncio
+import gzip
 import logging
 import time
 import traceback
 
+import httpx2
 import pytest
 
 from builders.fake_openai import (
@@ -43,6 +45,12 @@ from coc_labeling.model_clients.vlm_wrappers import ModelSettings, create_model_
         Raw(b'{"object": "chat.completion"}'),
         Raw(b'{"choices": []}'),
         Raw(b'{"choices": [null]}'),
+        Raw(b'{"choices": {"0": {}}}'),
+        Raw(b'{"choices": [{}]}'),
+        Raw(b'{"choices": [{"message": null}]}'),
+        Raw(b'{"choices": [{"message": "hello"}]}'),
+        Raw(b'{"choices": [{"message": ["hello"]}]}'),
+        Raw(b'{"choices": [{"message": {"content": 7}}]}'),
         Raw(b'["choices"]'),
         Raw(b'{"a":' * 50_000),
         Raw(b"not gzip at all", headers={"content-encoding": "gzip"}),
@@ -154,10 +162,10 @@ def test_redirects_are_not_followed(ask, fake):
 
 def test_guard_holds_back_whatever_asks():
     async def try_it():
-        import httpx2
-
-        guard = transport.GuardedTransport(["gpu-2:8000"], log)
+        guard = transport.GuardedTransport(["gpu-2:8000", "api.openai.com"], log)
         async with httpx2.AsyncClient(transport=guard) as client:
+            with pytest.raises(EgressRefused, match=r"api\.openai\.com in plain text"):
+                await client.post("http://api.openai.com/", content=b"x")
             for url in ("http://example.com/", "https://gpu-2/", "http://127.0.0.1.example.com:8000/"):
                 with pytest.raises(EgressRefused, match=r"egress\.allow_hosts"):
                     await client.post(url, content=b"x")
@@ -186,9 +194,66 @@ def test_loopback_takes_no_proxy(ask, fake, monkeypatch):
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert ask(Ok("fine"))["text"] == "fine"
-    assert transport._proxy("https", "api.openai.com") == "http://127.0.0.1:9"
+    assert transport._proxy("https", "api.openai.com", []) == "http://127.0.0.1:9"
     monkeypatch.setenv("no_proxy", "openai.com")
-    assert transport._proxy("https", "api.openai.com") is None
+    assert transport._proxy("https", "api.openai.com", []) is None
+
+
+@pytest.mark.parametrize(
+    ("proxy", "allow_hosts", "is_used"),
+    [
+        ("http://proxy:3128", [], False),
+        ("http://proxy:3128", ["proxy"], True),
+        ("http://proxy:3128", ["proxy:3128"], True),
+        ("http://proxy:3128", ["proxy:80", "gpu-2"], False),
+        ("proxy:3128", ["proxy"], True),
+        ("http://localhost:3128", [], True),
+        ("http://[odd", ["proxy"], False),
+    ],
+)
+def test_plain_text_takes_a_named_proxy_only(monkeypatch, proxy, allow_hosts, is_used):
+    for name in ("no_proxy", "NO_PROXY", "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", proxy)
+    found = transport._proxy("http", "gpu-2", allow_hosts)
+    assert found == ((proxy if "://" in proxy else f"http://{proxy}") if is_used else None)
+    assert transport._proxy("https", "gpu-2", []) is not None  # what it carries is encrypted
+
+
+def test_nothing_reaches_an_unnamed_proxy(fake, monkeypatch):
+    """The host does not exist: the only way there would be the proxy, and it sees nothing."""
+    monkeypatch.setattr(transport, "is_loopback", lambda host: False)
+    monkeypatch.setattr(transport, "_is_named", lambda proxy, allow_hosts: False)
+    monkeypatch.setenv("http_proxy", fake.root)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    settings = ModelSettings(("gpu.invalid",), base_url="http://gpu.invalid/v1", model="m", max_retries=0)
+    wrapper = create_model_wrapper("openai_compatible", settings=settings)
+    with pytest.raises(ModelUnreachable):
+        wrapper.infer([wrapper.add_message("user", "text", "x")])
+    assert fake.requests == []
+
+
+def test_bomb_is_not_unpacked(ask, monkeypatch):
+    bomb = gzip.compress(b" " * 50_000_000)
+
+    def unpack(*_):
+        raise AssertionError("unpacked")
+
+    monkeypatch.setattr(httpx2.Response, "_get_content_decoder", unpack)
+    for coding in ("gzip", "GZIP", "identity, br", "odd"):
+        with pytest.raises(ModelUnreachable, match="answered with a packed body") as caught:
+            ask(Raw(bomb, headers={"content-encoding": coding}), max_retries=0)
+        assert caught.value.code == "bad_response"
+
+
+def test_packed_error_keeps_its_status(ask, clock):
+    packed = {"content-encoding": "gzip", "retry-after": "7"}
+    with pytest.raises(ModelUnusable, match="answered 401; "):
+        ask(Raw(gzip.compress(b"{}"), 401, packed))
+    assert ask(Raw(b"no gzip", 429, packed), Ok("fine"))["text"] == "fine"
+    assert clock.pauses[0] == 7.5
+    assert ask(Raw(Ok("fine").body(None), headers={"content-encoding": "identity"}))["text"] == "fine"
 
 
 def test_secrets_are_nowhere(ask, fake, monkeypatch, caplog):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from builders.pai import parquet
-from builders.videos import number_of, tamper, times_of, video_bytes, zip_videos
+from builders.videos import number_of, tamper, times_of, video_bytes, write_video, zip_videos
 from driving_clips.datasets.base import VideoLocation
 from driving_clips.errors import ClipFailedError
-from driving_clips.video import opening
+from driving_clips.video import opening, reading
 from driving_clips.video.reading import VideoReader
 
 NAME = "a.front.mp4"
@@ -140,3 +140,52 @@ def test_a_member_that_is_no_video_is_named(tmp_path):
 def test_times_are_those_of_the_archive(tmp_path):
     with VideoReader(location(chunk(tmp_path))) as video:
         assert np.array_equal(video.t_us, times_of(60))
+
+
+@pytest.mark.parametrize("size", [4 * 2**30 + 1, 2**32 - 2])
+def test_a_deflated_video_is_never_larger_than_4_gib(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(opening, "MAX_INFLATION", 10**9)
+    monkeypatch.setattr(opening, "MAX_UNPACKED_BYTES", min(opening.MAX_UNPACKED_BYTES, size - 1))
+    assert "at most" in opening.inflation_fault(1000, size)
+    assert opening.inflation_fault(1000, size - 1) == ""
+    if size < 2**32:  # what a directory without zip64 can say
+        path = chunk(tmp_path, deflated=True)
+        tamper(path, NAME, size=size)
+        fails(location(path), "corrupt_zip", f"claim to inflate to {size}, at most")
+
+
+def test_frames_that_are_too_large_are_refused_before_any_is_decoded(tmp_path, monkeypatch):
+    path = write_video(tmp_path, video_bytes(), times_of(60))
+    monkeypatch.setattr(opening, "MAX_PIXELS", 144 * 96 - 1)
+    monkeypatch.setattr(reading, "decode", None)
+    fails(VideoLocation("front", str(path)), "corrupt_video", "frames of 144 x 96 pixels, at most 0.013823 megapixels")
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_frames_that_are_larger_than_the_first_are_refused(tmp_path, monkeypatch, b_frames):
+    how = {"form": "h264", "b_frames": b_frames, "frames": 10}
+    content = video_bytes(**how) + video_bytes(**how, size=(640, 480))
+    path = write_video(tmp_path, content, times_of(20))
+    monkeypatch.setattr(opening, "MAX_PIXELS", 640 * 480 - 1)
+    place = VideoLocation("front", str(path), "", str(path).replace(".mp4", ".timestamps.parquet"))
+    with VideoReader(place) as video:
+        assert [frame.width for _, frame in video.frames([0, 5])] == [144, 144]
+        with pytest.raises(ClipFailedError, match="frames of 640 x 480 pixels"):
+            list(video.frames([15]))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_only_regular_files_are_opened(tmp_path, monkeypatch, kind):
+    path = tmp_path / NAME
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    opened, real = [], os.open
+    monkeypatch.setattr(os, "open", lambda *args: opened.append(real(*args)) or opened[-1])
+    fails(VideoLocation("front", str(path)), "unreadable", f"expected a regular file, found a {kind}")
+    (descriptor,) = opened
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

@@ -1,8 +1,14 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.videos import times_of, video_bytes, write_video
+from driving_clips.datasets.base import VideoLocation
+from driving_clips.errors import ClipFailedError
+from driving_clips.video import packets
 from driving_clips.video.packets import PacketTable, Run, table_of
+from driving_clips.video.reading import VideoReader
 
 # Two groups in decode order as (pts, is keyframe): the second, an open one, begins with two leading pictures.
 OPEN = [(0, True), (30, False), (10, False), (20, False), (60, True), (40, False), (50, False), (70, False)]
@@ -62,3 +68,16 @@ def test_each_wanted_packet_is_in_one_run_that_can_decode_it(keys, data):
     decoded = sum(run.wanted[-1] - run.start + 1 for run in runs)
     assert decoded <= (max(wanted) + 1 if wanted else 0)
     assert np.all(np.diff([run.start for run in runs]) > 0)
+
+
+@pytest.mark.parametrize(("most", "fits"), [(60, True), (59, False)])
+def test_a_video_has_at_most_so_many_packets(tmp_path, monkeypatch, most, fits):
+    monkeypatch.setattr(packets, "MAX_PACKETS", most)
+    path = write_video(tmp_path, video_bytes(60), times_of(60))
+    if fits:
+        with VideoReader(VideoLocation("front", str(path))) as video:
+            assert len(video.table.pts) == 60
+        return
+    with pytest.raises(ClipFailedError, match=f"{path}: more than 59 packets") as caught:
+        VideoReader(VideoLocation("front", str(path)))
+    assert caught.value.reason == "corrupt_video"

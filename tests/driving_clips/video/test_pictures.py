@@ -8,8 +8,8 @@ from PIL import Image
 
 from builders.videos import number_of, times_of, video_bytes, write_video
 from driving_clips.datasets.base import VideoLocation
-from driving_clips.errors import DatasetError
-from driving_clips.video.pictures import ImageSettings, to_picture, to_rgb
+from driving_clips.errors import ClipFailedError, DatasetError
+from driving_clips.video.pictures import ImageSettings, redacted_frame, to_picture, to_rgb
 from driving_clips.video.reading import VideoReader
 
 PATCHES = {  # of the eight corners of the cube, none fully saturated
@@ -188,8 +188,46 @@ def test_redaction_sees_the_full_picture_and_what_it_returns_is_shown(frame):
     "wrong", [None, np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 0, 3), np.uint8)]
 )
 def test_a_redaction_that_returns_no_picture_is_named(frame, wrong):
-    with pytest.raises(DatasetError, match=r"redaction of front must return an array \(height, width, 3\)"):
+    with pytest.raises(
+        ClipFailedError, match=r"redaction of front must return an array \(height, width, 3\)"
+    ) as caught:
         to_picture(frame, 0, 0, ImageSettings(), lambda *_: wrong, "front")
+    assert caught.value.reason == "redaction"
+
+
+class Blur:
+    """A redactor that is an object."""
+
+    def __call__(self, rgb, camera, t_us):
+        raise RuntimeError("no weights")
+
+
+def unfinished(rgb, camera, t_us):
+    """A redactor that is a function."""
+    raise DatasetError("no weights")
+
+
+@pytest.mark.parametrize(
+    ("redact", "words"),
+    [
+        (Blur(), r"test_pictures\.Blur: RuntimeError: no weights"),
+        (unfinished, r"\.unfinished: DatasetError: no weights"),
+    ],
+)
+def test_a_redaction_that_fails_costs_its_clip_alone(frame, redact, words):
+    with pytest.raises(ClipFailedError, match=words) as caught:
+        to_picture(frame, 0, 0, ImageSettings(), redact, "front")
+    assert caught.value.reason == "redaction"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_redacted_frame_keeps_its_colours(name):
+    size, matrix, how = CASES[name]
+    source = patches(size, matrix, **how)
+    changed = redacted_frame(source, lambda rgb, camera, t_us: rgb, "front", 0)
+    assert (changed.format.name, changed.width, changed.height) == ("yuv420p", *size)
+    for colour, found in colours(to_rgb(changed)).items():
+        assert np.abs(found - PATCHES[colour]).max() <= 5, (colour, found)
 
 
 @pytest.mark.parametrize("degrees", [90, 180, -90])

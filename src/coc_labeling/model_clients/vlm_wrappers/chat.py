@@ -1,5 +1,6 @@
 """Wrappers of servers that speak OpenAI's chat completions: one way to ask, retry and read the answer."""
 
+import dataclasses
 import importlib.util
 import json
 import math
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from coc_labeling.model_clients import bodies, failures, json_schemas
 from coc_labeling.model_clients.credentials import Access
 from coc_labeling.model_clients.egress import check_host
-from coc_labeling.model_clients.errors import ModelUnusable, RequestRefused
+from coc_labeling.model_clients.errors import ModelError, ModelUnusable, RequestRefused
 from coc_labeling.model_clients.retrying import Timing, with_retries
 from coc_labeling.model_clients.servers import ServerPool
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper, Message, ModelSettings, structured
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from coc_labeling.model_clients.transport import Server
 
 CHAT_PATH = "/chat/completions"
+# Codes of a 403 or 404 that do not depend on the request; "oauth" is of the token, which all requests need.
+_OF_EVERY_REQUEST = frozenset({"insufficient_quota", "billing_hard_limit_reached", "invalid_api_key", "oauth"})
 
 
 class ChatWrapper(BaseWrapper):
@@ -36,6 +39,7 @@ class ChatWrapper(BaseWrapper):
     provider_hosts: tuple[str, ...] = ()
     _access: tuple[Access, ...] | None = None
     _pool: ServerPool | None = None
+    _has_answered = False  # once it has, key, address and model's name are right
 
     @abstractmethod
     def locate(self) -> tuple[Access, ...]:
@@ -62,6 +66,7 @@ class ChatWrapper(BaseWrapper):
         self.hosts = tuple(dict.fromkeys(hosts))
         self._access = access
         self._pool = None
+        self._has_answered = False
 
     def _allow_hosts(self) -> tuple[str, ...]:
         return (*self.settings.allow_hosts, *self.provider_hosts)
@@ -88,9 +93,13 @@ class ChatWrapper(BaseWrapper):
             from coc_labeling.model_clients.transport import Server
 
             allow = self._allow_hosts()
-            servers = [Server(one, allow, self.timeout_sec, self.egress, self.timing) for one in access]
-            self._pool = ServerPool(servers, self.timing)
+            timing = self._stoppable()
+            servers = [Server(one, allow, self.timeout_sec, self.egress, timing) for one in access]
+            self._pool = ServerPool(servers, timing)
         return self._pool
+
+    def _stoppable(self) -> Timing:
+        return dataclasses.replace(self.timing, stop=self._stop)
 
     def request(
         self,
@@ -124,47 +133,79 @@ class ChatWrapper(BaseWrapper):
 
         async def attempt() -> dict[str, Any]:
             with pool.lend(session) as server:
-                return _first_choice(await server.post(CHAT_PATH, data, n_images), server)
+                return _usable(await server.post(CHAT_PATH, data, n_images), server)
 
         try:
-            answer = await with_retries(attempt, self.settings.max_retries, self.timing)
-        except RequestRefused as error:
-            if error.code not in failures.CONTENT_FILTER_CODES:
-                raise
-            return _result({}, "content_filter", str(error), str(error), self.model_id)
+            answer = await with_retries(attempt, self.settings.max_retries, self._stoppable())
+        except (RequestRefused, ModelUnusable) as error:
+            if isinstance(error, RequestRefused) and error.code in failures.CONTENT_FILTER_CODES:
+                return _result({}, "content_filter", str(error), str(error), self.model_id)
+            raise self._in_hindsight(error) from None
+        self._has_answered = True
         return self._read(answer, json_schema)
+
+    def _in_hindsight(self, error: ModelError) -> ModelError:
+        """Return an error as it looks after an answer: a firewall or a gateway refuses single requests, too."""
+        is_of_request = error.status in (403, 404) and error.code not in _OF_EVERY_REQUEST
+        if self._has_answered and is_of_request and isinstance(error, ModelUnusable):
+            return RequestRefused(str(error), status=error.status, code=error.code)
+        return error
 
     def _read(self, answer: dict[str, Any], json_schema: type[BaseModel] | None) -> dict[str, Any]:
         choice = answer["choices"][0]
-        message = choice.get("message") or {}
+        message = _mapping(choice.get("message"))
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal:
             return _result(answer, "refusal", refusal, refusal, self.model_id)
         text = _text(message.get("content"))
-        return _result(
-            answer, str(choice.get("finish_reason") or ""), structured(text, json_schema), text, self.model_id
-        )
+        return _result(answer, _word(choice.get("finish_reason")), structured(text, json_schema), text, self.model_id)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
+        await super().aclose()
         if self._pool is not None:
             for server in self._pool.servers:
                 await server.aclose()
 
 
-def _first_choice(answer: dict[str, Any], server: "Server") -> dict[str, Any]:
+def _usable(answer: dict[str, Any], server: "Server") -> dict[str, Any]:
+    """Return an answer that ``_read`` can read.
+
+    Raises:
+        ModelUnreachable: its form is another.
+    """
+    oddity = _oddity(answer)
+    if not oddity:
+        return answer
+    try:
+        shown = json.dumps(answer)
+    except RecursionError:
+        shown = ""
+    raise failures.bad_response(server.host, oddity, shown, server.secrets())
+
+
+def _oddity(answer: Mapping[str, Any]) -> str:
     choices = answer.get("choices")
     if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
-        shown = json.dumps(answer)[:2000]
-        raise failures.bad_response(server.host, "JSON that has no choices", shown, server.secrets())
-    return answer
+        return "JSON that has no choices"
+    message = choices[0].get("message")
+    if message is None and choices[0].get("finish_reason") == "content_filter":
+        return ""  # a filter may leave nothing of the message
+    if not isinstance(message, dict):
+        return "a choice that has no message"
+    content = message.get("content")
+    return "" if content is None or isinstance(content, str | list) else "a message that is no text"
 
 
 def _text(content: object) -> str:
     """Return an answer's text; some servers send it in parts."""
     if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+        return "".join(_word(part.get("text")) for part in content if isinstance(part, dict))
+    return _word(content)
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _result(
@@ -179,8 +220,8 @@ def _result(
         "response_tokens": _count(usage.get("completion_tokens")),
         "reasoning_tokens": _count(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")),
         "cached_tokens": _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),
-        "system_fingerprint": str(answer.get("system_fingerprint") or ""),
-        "model": str(answer.get("model") or model_id),
+        "system_fingerprint": _word(answer.get("system_fingerprint")),
+        "model": _word(answer.get("model")) or model_id,
     }
 
 
@@ -189,6 +230,6 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _count(value: object) -> int:
-    if isinstance(value, int | float) and math.isfinite(value) and value >= 0:
+    if isinstance(value, int | float) and 0 <= value < math.inf:  # isfinite cannot take integers of 400 digits
         return int(value)
     return 0

@@ -1,23 +1,30 @@
 """What every wrapper is: messages in, one answer out."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import contextvars
+import functools
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.model_clients import background, pictures
 from coc_labeling.model_clients.answers import parse_json
 from coc_labeling.model_clients.egress import EgressLog
+from coc_labeling.model_clients.retrying import StopFlag
 
 ROLES = ("system", "user", "assistant")
 
 Image = str | Path | bytes | np.ndarray
 Message = dict[str, Any]
+
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ class BaseWrapper:
 
     needs_frames: bool = True
     preferred_in_flight: int = 8
+    _threads: ThreadPoolExecutor | None = None
 
     def __init__(
         self,
@@ -103,6 +111,19 @@ class BaseWrapper:
             ModelUnusable: credentials, addresses or hosts that will not do.
         """
         self.settings = settings
+        self._stop = StopFlag()
+
+    @functools.cached_property
+    def _stop(self) -> StopFlag:
+        return StopFlag()
+
+    def stop(self) -> None:
+        """Send nothing new, for good: what is on the wire finishes, all else gives up at once.
+
+        Requests that pause before another attempt, are held back or come later raise ModelUnreachable with the code
+        ``stopped``. Any thread may call it; ``configure`` begins anew.
+        """
+        self._stop.set()
 
     async def prepare(self) -> None:
         """Find out what the first request would, such as the server's name of the model; calling it is optional."""
@@ -213,7 +234,7 @@ class BaseWrapper:
             ``reasoning_tokens``, ``cached_tokens``, ``system_fingerprint`` and ``model``.
 
         Raises:
-            ModelError: no answer.
+            ModelError: no answer; its code is ``stopped`` where ``stop`` came first.
         """
         parameters: dict[str, Any] = {
             "max_tokens": max_tokens,
@@ -223,8 +244,9 @@ class BaseWrapper:
             "repetition_penalty": repetition_penalty,
             "json_schema": json_schema,
         }
+        self._stop.check()
         if type(self).infer is not BaseWrapper.infer:
-            return await asyncio.to_thread(self.infer, messages, **parameters)
+            return await self._in_thread(functools.partial(self.infer, messages, **parameters))
         await self.prepare()
         return await self.send(self.request(messages, **parameters), json_schema, session=session)
 
@@ -234,13 +256,31 @@ class BaseWrapper:
         """Return the answer to a body that ``request`` built; result and errors are those of ``ainfer``."""
         raise NotImplementedError(f"{type(self).__name__} defines neither infer, ainfer nor send")
 
+    async def _in_thread(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what a call returns, made in one of ``preferred_in_flight`` threads."""
+        context = contextvars.copy_context()
+
+        def unless_stopped() -> dict[str, Any]:
+            self._stop.check()  # it may have waited for its thread
+            return context.run(call)
+
+        with _lock:
+            if self._threads is None:
+                # asyncio's own threads are few, and shared with whatever else waits for files.
+                self._threads = ThreadPoolExecutor(max(1, self.preferred_in_flight), "model-requests")
+            future = self._threads.submit(unless_stopped)
+        return await asyncio.wrap_future(future)
+
     def close(self) -> None:
-        """Close the connections that ``infer`` opened."""
+        """Close the connections that ``infer`` opened, and the threads that ``ainfer`` did."""
         background.run(self.aclose())
 
     async def aclose(self) -> None:
-        """Close the connections of the running loop."""
-        return
+        """Close the connections of the running loop, and the threads that ``ainfer`` opened."""
+        with _lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _parts(m_type: str, content: Any) -> Iterable[dict[str, Any]]:
@@ -276,5 +316,5 @@ def structured(text: str, json_schema: type[BaseModel] | None) -> dict[str, Any]
         return text
     try:
         return json_schema.model_validate(found).model_dump(mode="json")
-    except (ValidationError, RecursionError):
+    except (ValueError, RecursionError):  # a ValidationError is one; so is what half a character brings about
         return text

@@ -1,15 +1,19 @@
 """Qwen models on vLLM servers of one's own."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from coc_labeling.model_clients.background import PerLoop
+from coc_labeling.model_clients.background import PerLoop, Shared
 from coc_labeling.model_clients.credentials import Access, with_version
-from coc_labeling.model_clients.errors import ModelUnusable
+from coc_labeling.model_clients.errors import ModelError, ModelUnusable
+from coc_labeling.model_clients.failures import shown
 from coc_labeling.model_clients.retrying import with_retries
 from coc_labeling.model_clients.vlm_wrappers.chat import ChatWrapper
 from coc_labeling.model_clients.vlm_wrappers.cloud import sampling
+
+if TYPE_CHECKING:
+    from coc_labeling.model_clients.transport import Server
 
 # Name -> (folder in the Hugging Face cache, Hugging Face id, quantization).
 QWEN_MODEL_SPECS: dict[str, tuple[str, str, str | None]] = {
@@ -24,6 +28,7 @@ QWEN_MODEL_SPECS: dict[str, tuple[str, str, str | None]] = {
 
 DEFAULT_PORT = 8000
 IN_FLIGHT_PER_SERVER = 64
+KEEP_FAILURE_S = 10.0  # windows that come one after another are told at once that nobody is there
 
 
 class QwenWrapper(ChatWrapper):
@@ -44,7 +49,8 @@ class QwenWrapper(ChatWrapper):
             )
         self.model_id = QWEN_MODEL_SPECS[self.model_name][1]
         self._is_asked = False
-        self._asking = PerLoop(asyncio.Lock)
+        # When the first one asks, for tests replace the clock before that.
+        self._asking: PerLoop[Shared[str]] = PerLoop(lambda: Shared(self.timing.now, KEEP_FAILURE_S))
         urls = server_urls(self.ip_addr)
         if not urls:
             raise ModelUnusable(
@@ -66,36 +72,79 @@ class QwenWrapper(ChatWrapper):
         return parameters
 
     async def prepare(self) -> None:
-        """Ask a server once what it calls the model; ``model_id`` and requests change with the answer.
+        """Ask the servers once what they call the model; ``model_id`` and requests change with the answer.
+
+        All that wait for the answer share one attempt and its failure, which is told again for some seconds.
 
         Raises:
-            ModelError: no answer, or several models of which none is ours.
+            ModelError: no server answers, one that does has several models of which none is ours, or two that do have
+                no model in common.
         """
-        pool = self.pool()
+        if not self._is_asked:
+            self.model_id = await self._asking.get().result(self._find_id)
+            self._is_asked = True
 
-        async def attempt() -> dict[str, Any]:
-            with pool.lend(None) as server:
-                return await server.get("/models")
+    async def _find_id(self) -> str:
+        """Return the name that every server which answers has for the model."""
+        return common_id(self.model_id, await with_retries(self._listed, self.settings.max_retries, self._stoppable()))
 
-        async with self._asking.get():
-            if not self._is_asked:
-                answer = await with_retries(attempt, self.settings.max_retries, self.timing)
-                self.model_id = self._served_id(answer)
-                self._is_asked = True
+    async def _listed(self) -> dict[str, list[str]]:
+        """Return the models of each server that answers, by its address; raises ModelError where none does."""
 
-    def _served_id(self, answer: dict[str, Any]) -> str:
-        listed = answer.get("data")
-        models = listed if isinstance(listed, list) else []
-        ids = [model["id"] for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
-        if self.model_id in ids:
-            return self.model_id
-        if len(ids) == 1:
-            return str(ids[0])
-        raise ModelUnusable(
-            f"{', '.join(self.hosts)} serves {', '.join(ids) or 'no model'}; expected {self.model_id}: "
-            f"start it with `vllm serve {self.model_id}`",
-            code="model_not_found",
-        )
+        async def ask(server: "Server") -> list[str] | ModelError:
+            try:
+                return _ids(await server.get("/models"))
+            except ModelError as error:
+                return error
+
+        servers = self.pool().servers
+        outcomes = await asyncio.gather(*(ask(server) for server in servers))
+        answered = {
+            server.access.base_url: outcome
+            for server, outcome in zip(servers, outcomes, strict=True)
+            if not isinstance(outcome, ModelError)
+        }
+        failed = [outcome for outcome in outcomes if isinstance(outcome, ModelError)]
+        if not answered:
+            # As long as one of them may come up, it is worth another attempt.
+            raise next((error for error in failed if error.retryable), failed[0])
+        return answered
+
+
+def _ids(answer: Mapping[str, Any]) -> list[str]:
+    listed = answer.get("data")
+    models = listed if isinstance(listed, list) else []
+    return [model["id"] for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
+
+
+def common_id(expected: str, served: Mapping[str, Sequence[str]]) -> str:
+    """Return the one name under which servers have a model: one body of a request goes to whichever is free.
+
+    Args:
+        expected: the name that is taken where all have it.
+        served: the names that each server has, by its address; at least one server.
+
+    Raises:
+        ModelUnusable: a server has several others only, or another than the first one has; the message names it.
+
+    Example:
+        >>> common_id("a", {"http://x": ["a", "b"], "http://y": ["a"]}), common_id("a", {"http://x": ["mine"]})
+        ('a', 'mine')
+    """
+    common = set.intersection(*(set(ids) for ids in served.values()))
+    if expected in common:
+        return expected
+    if len(common) == 1:
+        return common.pop()
+    has_expected = [url for url, ids in served.items() if expected in ids]
+    first = (has_expected or list(served))[0]
+    other = next((url for url in served if not set(served[url]) & set(served[first])), None)
+    if other is None:  # they agree on nothing, or on too much
+        other = next((url for url in served if expected not in served[url]), first)
+    message = f"{other} serves {shown(', '.join(served[other])) or 'no model'}; expected {expected}"
+    if other != first:
+        message += f", as all servers need one name, and {first} serves {shown(', '.join(served[first])) or 'no model'}"
+    raise ModelUnusable(f"{message}: start it with `vllm serve {expected}`", code="model_not_found")
 
 
 def server_urls(ip_addr: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from builders.fake_openai import Fenced, Ok, Raw, Refusal, Status, WrongSchema
-from coc_labeling.model_clients.errors import RequestRefused
+from coc_labeling.model_clients.errors import ModelUnusable, RequestRefused
 from coc_labeling.model_clients.vlm_wrappers import ModelSettings, create_model_wrapper, encode_image
 
 
@@ -77,8 +77,37 @@ def test_odd_usage_counts_as_nothing(ask, usage):
     assert result["prompt_tokens"] == result["response_tokens"] == result["reasoning_tokens"] == 0
 
 
-def test_odd_choice(ask):
-    assert ask(Raw(b'{"choices": [{"message": null}]}'))["finish_reason"] == ""
+def test_filter_may_leave_no_message(ask):
+    filtered = ask(Raw(b'{"choices": [{"message": null, "finish_reason": "content_filter"}]}'))
+    assert (filtered["finish_reason"], filtered["text"]) == ("content_filter", "")
+
+
+@pytest.mark.parametrize("fault", [Status(403, "blocked"), Status(404), Status(404, code="model_not_found")])
+def test_refused_once_after_an_answer_is_one_request(fake, fault):
+    wrapper = create_model_wrapper("openai_compatible", settings=ModelSettings(base_url=fake.base_url, model="m"))
+    messages = [wrapper.add_message("user", "text", "x")]
+    fake.script = [fault, Ok(), fault, Ok()]
+    with pytest.raises(ModelUnusable):
+        wrapper.infer(messages)
+    wrapper.infer(messages)
+    with pytest.raises(RequestRefused, match=f"answered {fault.status}") as caught:
+        wrapper.infer(messages)
+    assert (caught.value.status, caught.value.retryable) == (fault.status, False)
+    wrapper.infer(messages)
+    wrapper.close()
+
+
+@pytest.mark.parametrize(
+    "fault", [Status(401), Status(429, code="insufficient_quota"), Status(403, code="insufficient_quota")]
+)
+def test_key_and_quota_end_everything_at_any_time(fake, fault):
+    wrapper = create_model_wrapper("openai_compatible", settings=ModelSettings(base_url=fake.base_url, model="m"))
+    messages = [wrapper.add_message("user", "text", "x")]
+    fake.script = [Ok(), fault]
+    wrapper.infer(messages)
+    with pytest.raises(ModelUnusable):
+        wrapper.infer(messages)
+    wrapper.close()
 
 
 def test_what_is_sent_is_the_request(fake):

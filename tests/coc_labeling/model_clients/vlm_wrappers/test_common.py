@@ -1,4 +1,6 @@
 import asyncio
+import contextvars
+import threading
 
 import numpy as np
 import pytest
@@ -60,6 +62,67 @@ def test_subclass_with_infer_only():
             return {"content": len(messages), "seed": parameters["seed"]}
 
     assert asyncio.run(Mine("mine").ainfer([1, 2], seed=7)) == {"content": 2, "seed": 7}
+
+
+class Slow(BaseWrapper):
+    """As many at once as suit it, or nobody gets on."""
+
+    preferred_in_flight = 12
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.together = threading.Barrier(self.preferred_in_flight)
+
+    def infer(self, messages, **parameters):
+        self.together.wait(10)
+        return {"name": threading.current_thread().name, "word": word.get()}
+
+
+word = contextvars.ContextVar("word", default="")
+
+
+def test_subclass_with_infer_only_serves_many_at_once():
+    wrapper = Slow("slow")
+
+    async def all_of_them():
+        word.set("said")
+        answers = await asyncio.gather(*(wrapper.ainfer([]) for _ in range(24)))
+        await wrapper.aclose()
+        return answers
+
+    answers = asyncio.run(all_of_them())
+    assert len({answer["name"] for answer in answers}) == 12
+    assert {answer["word"] for answer in answers} == {"said"}
+    assert len(asyncio.run(all_of_them())) == 24  # closing is not for good
+    for thread in threading.enumerate():
+        if thread.name.startswith("model-requests_"):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_stop_lets_calls_finish_and_begins_none():
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Mine(BaseWrapper):
+        preferred_in_flight = 1
+
+        def infer(self, messages, **parameters):
+            begun.set()
+            return {"done": go_on.wait(10)}
+
+    async def story():
+        wrapper = Mine("mine")
+        calls = [asyncio.create_task(wrapper.ainfer([])) for _ in range(3)]
+        await asyncio.to_thread(begun.wait, 10)
+        wrapper.stop()
+        go_on.set()
+        outcomes = await asyncio.gather(*calls, wrapper.ainfer([]), return_exceptions=True)
+        await wrapper.aclose()
+        return outcomes
+
+    first, *others = asyncio.run(story())
+    assert first == {"done": True}
+    assert [getattr(other, "code", other) for other in others] == ["stopped"] * 3
 
 
 def test_subclass_with_ainfer_only():

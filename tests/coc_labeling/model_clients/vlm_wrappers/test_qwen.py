@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from builders.fake_openai import FakeOpenAI
-from coc_labeling.model_clients.errors import EgressRefused, ModelUnusable
+from coc_labeling.model_clients.errors import EgressRefused, ModelUnreachable, ModelUnusable
 from coc_labeling.model_clients.vlm_wrappers import (
     MODEL_WRAPPER_REGISTRY,
     QWEN_MODEL_SPECS,
@@ -92,6 +92,72 @@ def test_served_name_that_is_not_ours(fake, served):
         wrapper.infer(MESSAGES)
 
 
+def test_those_that_wait_share_a_failure(clock):
+    with FakeOpenAI() as gone:
+        pass
+    wrapper = create_model_wrapper("qwen3.5_35b", ip_addr=gone.base_url, settings=ModelSettings(max_retries=3))
+    wrapper.timing = clock.timing
+
+    async def windows(count):
+        return await asyncio.gather(*(wrapper.ainfer(MESSAGES) for _ in range(count)), return_exceptions=True)
+
+    async def story():
+        outcomes = await windows(20)
+        assert {type(outcome) for outcome in outcomes} == {ModelUnreachable}
+        assert len(set(map(id, outcomes))) == 20
+        assert len(clock.pauses) == 3
+        outcomes = await windows(5)  # those that come next are told the same
+        assert "gave up after 4 attempts" in str(outcomes[0])
+        assert len(clock.pauses) == 3
+        clock.time += 11
+        with FakeOpenAI(port=gone.port, models=("mine",)) as back:
+            await windows(5)
+            assert (len(back.model_requests), len(back.requests)) == (1, 5)
+        await wrapper.aclose()
+
+    asyncio.run(story())
+
+
+def test_who_gives_up_waiting_takes_nobody_along(fake):
+    wrapper = create_model_wrapper("qwen3.5_35b", ip_addr=fake.base_url)
+
+    async def story():
+        first, second = (asyncio.create_task(wrapper.prepare()) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await second
+        await wrapper.aclose()
+
+    asyncio.run(story())
+    assert len(fake.model_requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("served", "model_id"),
+    [
+        (("Qwen/Qwen3.5-35B-A3B",), "Qwen/Qwen3.5-35B-A3B"),
+        (("mine", "x"), "mine"),
+        (("other",), None),
+        ((), None),
+    ],
+)
+def test_servers_need_one_name(served, model_id):
+    names = ("Qwen/Qwen3.5-35B-A3B", "mine") if model_id != "mine" else ("mine",)
+    with FakeOpenAI() as gone:
+        pass
+    with FakeOpenAI(models=names) as a, FakeOpenAI(models=served) as b:
+        wrapper = create_model_wrapper("qwen3.5_35b", ip_addr=[gone.base_url, a.base_url, b.base_url])
+        if model_id:
+            wrapper.infer(MESSAGES)
+            assert wrapper.model_id == model_id
+            return
+        with pytest.raises(ModelUnusable) as caught:
+            wrapper.infer(MESSAGES)
+        assert f"{b.base_url} serves {', '.join(served) or 'no model'}; expected" in str(caught.value)
+        assert caught.value.code == "model_not_found"
+        assert a.requests == b.requests == []
+
+
 def test_new_alias_takes_two_lines(fake, monkeypatch):
     monkeypatch.setitem(QWEN_MODEL_SPECS, "qwen9", ("models--Qwen--Qwen9", "Qwen/Qwen9", None))
     monkeypatch.setitem(MODEL_WRAPPER_REGISTRY, "qwen9", QwenWrapper)
@@ -117,7 +183,7 @@ def test_sessions_stay_and_spread():
         seen_a, seen_b = ({r.json["messages"][0]["content"] for r in fake.requests} for fake in (a, b))
         assert not seen_a & seen_b
         assert len(seen_a) == len(seen_b) == 10
-        assert wrapper.egress.summary()["127.0.0.1"]["requests"] == 41
+        assert wrapper.egress.summary()["127.0.0.1"]["requests"] == 42  # each server was asked for its model's name
 
 
 def test_down_server_is_avoided_and_comes_back(clock):
