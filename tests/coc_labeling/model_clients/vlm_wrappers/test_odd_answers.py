@@ -80,7 +80,7 @@ def answered(monkeypatch, status, body):
         return None
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([200, 200, 200, 400, 429]),
     st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=3),
