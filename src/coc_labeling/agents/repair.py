@@ -36,7 +36,7 @@ _OWN_WORDS = """
     need needed allow allowing able enough order time moment second seconds metre metres meter meters shortly soon
     currently response prepare preparing preparation ready avoid avoiding cause caused reason decision decide
     unobserved observed observe throughout entire whole first last later early earlier action meta measured show
-    timeline keyframe gives
+    timeline keyframe gives pass approach create match return clearance stable center centre
 """
 # Short words that name a cause: they are too many to list what is allowed instead.
 _SHORT_CAUSES = """
