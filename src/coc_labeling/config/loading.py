@@ -18,6 +18,7 @@ from driving_clips import files
 
 PRESETS = ("base_config_vlm", "base_config_vlm_rel_ts")
 _MODULE = "coc_labeling.config"
+_MAYBE_SECRET = ("extra_body", "api_key_env")  # values that are not repeated where they are wrong
 
 
 def load_config(
@@ -147,7 +148,7 @@ def _explain_values(error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown configuration key {key!r}: there is none of this name.")
         else:
-            value = "..." if key.endswith("extra_body") else _short(problem.get("input"))  # it may hold a secret
+            value = "..." if key.endswith(_MAYBE_SECRET) else _short(problem.get("input"))
             lines.append(f"configuration: {key}={value}: {problem['msg']}")
     return "\n".join(lines)
 

@@ -26,6 +26,7 @@ class VlmAgentConfig(_Section):
 
 
 _CAMERA = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"(?:^|[_-])(?:api_?key|secret|password|authorization|auth_token|access_token)$", re.IGNORECASE)
 
 
@@ -39,6 +40,13 @@ class OpenAICompatibleConfig(_Section):
     token_parameter: Literal["max_tokens", "max_completion_tokens"] | None
     omit_parameters: list[str]
     extra_body: dict[str, Any] | None
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        if value is not None and not _VARIABLE.fullmatch(value):
+            raise ValueError("expected the name of an environment variable, not the key itself")
+        return value
 
     @field_validator("extra_body")
     @classmethod

@@ -275,3 +275,18 @@ def test_the_composed_configuration_is_printed_and_can_be_read_back(capsys):
     assert main(["--cfg", "job", "model_name=rules", "data.data_dir=/a"]) == 0
     printed = flat(yaml.safe_load(capsys.readouterr().out))
     assert printed == composed(REL_TS, "model_name=rules", "data.data_dir=/a")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("openai_compatible.api_key_env=sk-very-secret", "the name of an environment variable, not the key itself"),
+        ("openai_compatible.extra_body={api_key: sk-very-secret}", "must hold no secret"),
+        ("data_loader.video.cameras=[front,front]", "names of cameras, each once"),
+        ("data_loader.video.time_interval=10", "has no sample every 10.0 s"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_and_secrets_are_not_repeated(override, message):
+    with pytest.raises(CocLabelingError, match=message) as caught:
+        load_config(REL_TS, [override])
+    assert "sk-very-secret" not in str(caught.value)
