@@ -26,7 +26,16 @@ from meta_action.timeline_table import SPANS_SCHEMA
 SERVER = Path(__file__).resolve().parent.parent / "tests" / "builders" / "fake_openai.py"
 CAMERA = "camera_front_wide_120fov"
 LATENCY_SEC, ROOM = 0.5, 32
-FRAMES_OF_CLIP = (30, 50, 70, 90, 110)  # keyframes, ticks of 0.1 s
+PER_CLIP = 5
+GOLDEN_CLIPS = 40  # whose ego motion is repeated
+
+
+def keyframes_of(number: int) -> list[int]:
+    """Return a clip's keyframes in ticks of 0.1 s: others than those of clips with the same ego motion.
+
+    The response cache would answer a window that was asked about before.
+    """
+    return [25 + number // GOLDEN_CLIPS % 21 + 21 * k for k in range(PER_CLIP)]
 
 
 def measure(scale: Scale, folder: Path) -> list[Row]:
@@ -37,7 +46,7 @@ def measure(scale: Scale, folder: Path) -> list[Row]:
 def _rate(scale: Scale, folder: Path) -> list[Row]:
     inputs = Inputs(folder)
     clips = inputs.write(scale.rate_clips, _tiny_video())
-    windows = clips * len(FRAMES_OF_CLIP)
+    windows = clips * PER_CLIP
     rates, steady = [], []
     for _ in range(scale.growing_repeats + 1):
         with server(LATENCY_SEC, ROOM) as url:
@@ -54,8 +63,7 @@ def _rate(scale: Scale, folder: Path) -> list[Row]:
 
 def _resume(scale: Scale, folder: Path) -> list[Row]:
     inputs = Inputs(folder)
-    per_clip = len(FRAMES_OF_CLIP)
-    inputs.write(scale.finished_records // per_clip + 2, _tiny_video(), with_video=2)
+    inputs.write(scale.finished_records // PER_CLIP + 2, _tiny_video(), with_video=2)
     run_dir = inputs.finish(scale.finished_records)
     seconds = []
     for _ in range(scale.growing_repeats + 1):
@@ -72,7 +80,7 @@ def _hundred(scale: Scale, folder: Path) -> list[Row]:
     inputs = Inputs(folder)
     video = frames.write_video(folder / "video", "veryfast").read_bytes()
     clips = inputs.write(scale.real_clips, video)
-    windows = clips * len(FRAMES_OF_CLIP)
+    windows = clips * PER_CLIP
     with server(2.0, ROOM) as url:
         run = inputs.label(url, num_workers=32, sample_memory=True, save_prompt="reference")
     torch = "torch imported" if _imports_torch() else "no torch"
@@ -101,7 +109,7 @@ class Inputs:
         columns = [pa.array(c, field.type) for c, field in zip(zip(*spans, strict=True), SPANS_SCHEMA, strict=True)]
         Path(self.meta_actions.final_dir).mkdir(parents=True)
         self.meta_actions.write_tables([CLIPS_SCHEMA.empty_table()], [pa.table(columns, schema=SPANS_SCHEMA)])
-        entries = [{"clip_id": clip_id(n), "event_start_frame": tick} for n in range(clips) for tick in FRAMES_OF_CLIP]
+        entries = [{"clip_id": clip_id(n), "event_start_frame": tick} for n in range(clips) for tick in keyframes_of(n)]
         self.keyframes.write_text(json.dumps({"maintain_speed": entries}))
         os.sync()
         return clips
@@ -153,7 +161,7 @@ class Inputs:
         rows = []
         label = CoCLabel(effect_on_ego_behavior="Keep the speed.")
         for number in range(records):
-            clip, tick = clip_id(number // len(FRAMES_OF_CLIP)), FRAMES_OF_CLIP[number % len(FRAMES_OF_CLIP)]
+            clip, tick = clip_id(number // PER_CLIP), keyframes_of(number // PER_CLIP)[number % PER_CLIP]
             record = Record(
                 clip_id=clip,
                 event_start_frame=tick,
@@ -171,7 +179,7 @@ class Inputs:
 
     def forget(self, run_dir: Path, records: int) -> None:
         """Delete what a resumed run has added."""
-        for number in range(records // len(FRAMES_OF_CLIP), records // len(FRAMES_OF_CLIP) + 2):
+        for number in range(records // PER_CLIP, records // PER_CLIP + 2):
             for path in (run_dir / clip_id(number)).glob("*.yaml"):
                 path.unlink()
         (run_dir / "events.jsonl").unlink()
