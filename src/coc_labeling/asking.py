@@ -15,6 +15,7 @@ from coc_labeling.budget import Budget, add
 from coc_labeling.conversation import Part, kept, messages
 from coc_labeling.events import EventLog
 from coc_labeling.model_clients.errors import ModelError
+from coc_labeling.model_clients.retrying import STOPPED
 from coc_labeling.model_clients.vlm_wrappers.chat import ChatWrapper
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
 from coc_labeling.response_cache import ResponseCache
@@ -32,6 +33,9 @@ class Asker:
         wrapper: how the model is reached.
         sampling: temperature, top_p, repetition_penalty and seed of every request.
         threads: for wrappers that can only wait for one answer at a time.
+        slots: one for each request that may be under way.
+        in_flight: requests under way.
+        stopped: no request is begun any more.
     """
 
     wrapper: Any
@@ -40,6 +44,9 @@ class Asker:
     budget: Budget
     events: EventLog
     threads: ThreadPoolExecutor | None = None
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2**30))
+    in_flight: int = 0
+    stopped: bool = False
 
     def about(self, clip_id: str, t_us: int) -> "WindowAsk":
         """Return what asks about one window, and keeps its calls."""
@@ -99,6 +106,7 @@ class Asker:
 
     def stop(self) -> None:
         """Have requests given up that wait to be sent, for their turn or for another attempt."""
+        self.stopped = True
         if isinstance(self.wrapper, ChatWrapper):
             self.wrapper.stop()
 
@@ -142,8 +150,7 @@ class WindowAsk:
         answer = asker.cache.get(address)
         cached = answer is not None
         if answer is None:
-            answer = await self._send(body, form, max_tokens)
-            await asyncio.to_thread(asker.cache.put, address, answer)
+            answer = await self._send(body, form, max_tokens, address)
         usage = Usage() if cached else _usage(answer)
         text = answer.get("text", answer.get("content"))
         call = ModelCall(
@@ -160,15 +167,23 @@ class WindowAsk:
         asker.events.write("answer", self.clip_id, self.t_us, **call.model_dump(exclude={"answer"}))
         return answer
 
-    async def _send(self, body: dict[str, Any], form: type[BaseModel] | None, max_tokens: int) -> dict[str, Any]:
-        budget = self.asker.budget
-        await budget.start()
-        usage = None
-        try:
-            answer = await self.asker.send(body, form, max_tokens, f"{self.clip_id}/{self.t_us}")
-            usage = _usage(answer)
-        finally:
-            budget.finish(usage)
+    async def _send(
+        self, body: dict[str, Any], form: type[BaseModel] | None, max_tokens: int, address: str
+    ) -> dict[str, Any]:
+        asker, usage = self.asker, None
+        async with asker.slots:
+            await asker.budget.start()
+            asker.in_flight += 1
+            try:
+                if asker.stopped:
+                    raise ModelError("the run stopped before it was sent", code=STOPPED)
+                answer = await asker.send(body, form, max_tokens, f"{self.clip_id}/{self.t_us}")
+                usage = _usage(answer)
+            finally:
+                asker.in_flight -= 1
+                asker.budget.finish(usage)
+            # Before the next request is begun: a run that is killed loses no answer but those in flight.
+            await asyncio.to_thread(asker.cache.put, address, answer)
         return answer
 
     @property

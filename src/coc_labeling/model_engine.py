@@ -25,6 +25,7 @@ from coc_labeling.agents.base import Labelled, ModelAgent, PreparedWindow
 from coc_labeling.asking import Asker, WindowAsk
 from coc_labeling.budget import BudgetReachedError
 from coc_labeling.model_clients.errors import ModelError, ModelUnusable
+from coc_labeling.model_clients.retrying import STOPPED
 from coc_labeling.preparation import ClipPreparer, PreparedClips
 from coc_labeling.recording import Recorder
 from coc_labeling.results import LABEL, LABELS_SCHEMA
@@ -45,11 +46,11 @@ from driving_clips.errors import ClipError, ClipFailedError
 log = logging.getLogger(__name__)
 
 PREPARED_AHEAD = 2  # clips per worker that are begun or wait to be taken
+BESIDE = 4  # windows, or half as many as are in flight: made ready or written while the others wait for answers
 ALIKE_AT_START = 8  # so many failures of one kind, and nothing else: every request would fail so
 ALIKE_LATER = 50  # the same in a row, after some went well
 ROWS_AT_ONCE = 32  # of records that are written; where a run is killed, so many are found again from their files
 INTERRUPTED = "interrupted"
-STOPPED = "stopped"  # the code of a request that was given up before it was sent
 
 
 @dataclass
@@ -80,7 +81,7 @@ class ModelRun:
         agent: turns answers into labels.
         asker: reaches the model.
         recorder: writes records; ``journal`` and ``tally`` know of them.
-        max_in_flight: windows that are asked about at once.
+        max_in_flight: requests under way at once.
         prepare_bytes: pictures held ahead of the model.
         example_path: where the first prompt is written for people to read, or None.
     """
@@ -110,6 +111,7 @@ class ModelRun:
         return self.stop
 
     def _lines(self) -> list[str]:
+        self.status.in_flight = self.asker.in_flight
         self.status.stopping = self.stop.detail if self.stop.is_set() else ""
         return self.status.lines()
 
@@ -171,7 +173,8 @@ class ModelRun:
                     return
 
     async def _ask_all(self, shelf: "_Shelf", asking: set[asyncio.Task]) -> None:
-        free = asyncio.Semaphore(self.max_in_flight)
+        self.asker.slots = asyncio.Semaphore(self.max_in_flight)
+        free = asyncio.Semaphore(self.max_in_flight + max(BESIDE, self.max_in_flight // 2))
         while not self.stop.is_set() and (batch := await shelf.take()) is not None:
             for problem in batch.clips.problems:
                 self._count_problem(problem)
@@ -191,7 +194,6 @@ class ModelRun:
         """Label one window; whatever happens is counted, and nothing is raised but a cancellation."""
         keyframe = window.keyframe
         asked = self.asker.about(keyframe.clip_id, keyframe.t_us)
-        self.status.in_flight += 1
         self.status.noted += bool(window.info.notes)
         try:
             self._write_example(window)
@@ -215,8 +217,6 @@ class ModelRun:
             log.exception("%s: labelling failed", item_of(keyframe.clip_id, keyframe.t_us))
             self._fail(ClipFailedError("crashed", f"{self.agent.name}: {type(error).__name__}: {error}"), window)
             self._watch(error, type(error).__name__)
-        finally:
-            self.status.in_flight -= 1
 
     async def _write(self, window: PreparedWindow, labelled: Labelled, asked: WindowAsk) -> None:
         self._answered = True
