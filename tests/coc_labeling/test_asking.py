@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from builders.asked import answer, frames_of, structured, window
 from coc_labeling.agents.answers import SentenceAnswer, StructuredAnswer
 from coc_labeling.asking import Asker, request_hash
-from coc_labeling.conversation import MAX_KEPT_CHARS
 from coc_labeling.budget import Budget, BudgetReachedError
-from coc_labeling.conversation import Part
+from coc_labeling.conversation import MAX_KEPT_CHARS, Part
 from coc_labeling.events import EventLog
 from coc_labeling.model_clients.errors import ModelError, ModelUnreachable, RequestRefused
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
