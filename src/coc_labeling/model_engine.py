@@ -174,7 +174,9 @@ class ModelRun:
 
     async def _ask_all(self, shelf: "_Shelf", asking: set[asyncio.Task]) -> None:
         self.asker.slots = asyncio.Semaphore(self.max_in_flight)
-        free = asyncio.Semaphore(self.max_in_flight + max(BESIDE, self.max_in_flight // 2))
+        # One at a time means one window after the other.
+        beside = max(BESIDE, self.max_in_flight // 2) if self.max_in_flight > 1 else 0
+        free = asyncio.Semaphore(self.max_in_flight + beside)
         while not self.stop.is_set() and (batch := await shelf.take()) is not None:
             for problem in batch.clips.problems:
                 self._count_problem(problem)

@@ -23,6 +23,7 @@ from coc_labeling.schema import (
 MAX_COMPONENTS = 8
 MAX_SENTENCE_CHARS = 400
 MAX_TRACE_CHARS = 1000
+MAX_DESCRIPTION_CHARS = 200
 _REFUSAL = re.compile(
     r"^\W*(?:unfortunately\W+)?(?:(?:i['’]?m|i am|we are|we['’]?re) (?:sorry|afraid|unable|not (?:able|allowed))"
     r"|sorry\b|(?:my )?apologies\b|i apologi[sz]e\b|i (?:can['’]?t|cannot|can not|could not|couldn['’]?t|won['’]?t"
@@ -77,7 +78,7 @@ class AnswerComponent(_Answer):
     category: Category
     relation: Relation | None
     side: Side | None
-    description: str = Field(max_length=200)
+    description: str = Field(max_length=MAX_DESCRIPTION_CHARS)
 
 
 class AnswerLongitudinal(_Answer):

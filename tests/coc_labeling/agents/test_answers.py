@@ -1,14 +1,16 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from builders.asked import structured
 from builders.records import labels
 from coc_labeling.agents.answers import (
     MAX_COMPONENTS,
+    MAX_DESCRIPTION_CHARS,
     MAX_SENTENCE_CHARS,
+    MAX_TRACE_CHARS,
     RepairAnswer,
     SentenceAnswer,
     StructuredAnswer,
@@ -375,8 +377,9 @@ def test_an_answer_as_text_gives_what_the_answer_gives(content):
 
 @given(labels())
 def test_every_label_can_be_answered(own):
-    if own.abstention or len(own.effect_on_ego_behavior) > MAX_SENTENCE_CHARS:
-        return
+    assume(own.abstention is None)
+    assume(len(own.effect_on_ego_behavior) <= MAX_SENTENCE_CHARS and len(own.trace or "") <= MAX_TRACE_CHARS)
+    assume(all(len(c.description) <= MAX_DESCRIPTION_CHARS for c in own.components))
     content = own.model_dump(mode="json", include=set(StructuredAnswer.model_fields))
     content["components"] = [{k: v for k, v in c.items() if k != "track_id"} for c in content["components"]]
     label = to_label({**content, "unreadable": False, "trace": own.trace or ""}, StructuredAnswer)
