@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from coc_labeling.budget import Budget, add
-from coc_labeling.conversation import Part, kept, messages
+from coc_labeling.conversation import Part, kept, messages, plain_messages
 from coc_labeling.events import EventLog
 from coc_labeling.model_clients.errors import ModelError
 from coc_labeling.model_clients.retrying import STOPPED
@@ -64,10 +64,10 @@ class Asker:
 
     def _said(self, parts: Sequence[Part]) -> list[dict[str, Any]]:
         """Return a conversation as chat messages, consecutive ones of a role joined."""
-        if hasattr(self.wrapper, "add_message_seq"):
+        if isinstance(self.wrapper, BaseWrapper):
             return list(self.wrapper.add_message_seq(messages(parts)))
         joined: list[dict[str, Any]] = []
-        for message in messages(parts):
+        for message in plain_messages(parts):
             chat = self.wrapper.add_message(message["role"], message["m_type"], message["content"])
             if joined and joined[-1]["role"] == chat["role"]:
                 joined[-1] = {**joined[-1], "content": [*joined[-1]["content"], *chat["content"]]}
@@ -199,6 +199,8 @@ def request_hash(body: Mapping[str, Any]) -> str:
 
 
 def _without_pictures(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"sha256:{hashlib.sha256(value).hexdigest()}"
     if isinstance(value, str):
         if not value.startswith("data:"):
             return value

@@ -1,5 +1,6 @@
 """What is said to a model: parts of text and frames, as messages for wrappers and as references for records."""
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,20 @@ def kept(answer: str) -> str:
 def messages(parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Return a conversation as wrappers take it."""
     return [part.message() for part in parts]
+
+
+def plain_messages(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Return a conversation for wrappers of users: frames as JPEG bytes, their times in a text before them."""
+    said: list[dict[str, Any]] = []
+    for part in parts:
+        if not part.frames:
+            said.append(part.message())
+            continue
+        labels = ", ".join(label for label, _ in part.frames)
+        pictures = [base64.b64decode(shot.data_uri.partition(",")[2]) for _, shot in part.frames]
+        said.append({"role": part.role, "m_type": TEXT, "content": f"Frames at {labels}:"})
+        said.append({"role": part.role, "m_type": VIDEO, "content": pictures})
+    return said
 
 
 @dataclass(frozen=True)

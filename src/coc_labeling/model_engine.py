@@ -49,6 +49,7 @@ PREPARED_AHEAD = 2  # clips per worker that are begun or wait to be taken
 BESIDE = 4  # windows, or half as many as are in flight: made ready or written while the others wait for answers
 ALIKE_AT_START = 8  # so many failures of one kind, and nothing else: every request would fail so
 ALIKE_LATER = 50  # the same in a row, after some went well
+KILL_AGAIN_SEC = 0.2
 ROWS_AT_ONCE = 32  # of records that are written; where a run is killed, so many are found again from their files
 INTERRUPTED = "interrupted"
 
@@ -130,9 +131,21 @@ class ModelRun:
                 await asyncio.gather(*asking, return_exceptions=True)
                 await asyncio.gather(*self._writing, return_exceptions=True)
                 try:
-                    await feeding  # it needs this loop: before anything that may fail
+                    await self._until_fed(feeding)  # it needs this loop: before anything that may fail
                 finally:
                     await self._close()
+
+    async def _until_fed(self, feeding: "asyncio.Future[None]") -> None:
+        """Wait for the preparation's end.
+
+        A worker that starts just as the others are killed may wait for ever for a lock that one of them held: so what
+        has started since is ended as well, until nothing is left.
+        """
+        while not feeding.done():
+            if self.stop.is_set():
+                stop_workers()
+            await asyncio.wait([feeding], timeout=KILL_AGAIN_SEC)
+        await feeding
 
     async def _close(self) -> None:
         try:

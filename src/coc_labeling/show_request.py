@@ -75,6 +75,8 @@ def shortened(value: Any, keep: int = 60) -> Any:
     """Return a request with its pictures cut to their beginnings, for people to read."""
     if isinstance(value, str) and value.startswith("data:") and len(value) > keep:
         return f"{value[:keep]}... ({len(value)} characters)"
+    if isinstance(value, bytes):
+        return f"({len(value)} bytes)"
     if isinstance(value, dict):
         return {key: shortened(item, keep) for key, item in value.items()}
     return [shortened(item, keep) for item in value] if isinstance(value, list) else value

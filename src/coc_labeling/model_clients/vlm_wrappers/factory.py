@@ -49,7 +49,17 @@ def create_model_wrapper(
         wrapper_class = registry.look_up("model_name", model_name, MODEL_WRAPPER_REGISTRY, ENTRY_POINTS)
     except KeyError as error:
         raise CocLabelingError(error.args[0]) from None
-    wrapper = wrapper_class(model_name, init_model=init_model, ip_addr=ip_addr, timeout_sec=timeout_sec)
+    except (ImportError, AttributeError) as error:
+        raise CocLabelingError(
+            f"model_name={model_name}: its entry point in the group {ENTRY_POINTS} cannot be loaded ({error})."
+        ) from error
+    try:
+        wrapper = wrapper_class(model_name, init_model=init_model, ip_addr=ip_addr, timeout_sec=timeout_sec)
+    except TypeError as error:
+        raise CocLabelingError(
+            f"model_name={model_name}: expected a class with the constructor (model_name, init_model=True, "
+            f"ip_addr=None, timeout_sec=600), found {wrapper_class!r} ({error})."
+        ) from error
     if isinstance(wrapper, BaseWrapper):
         if init_model:
             wrapper.configure(settings or ModelSettings())
