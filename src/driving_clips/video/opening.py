@@ -28,6 +28,8 @@ MAX_UNPACKED_BYTES = 4 << 30  # of a deflated member, whatever its packed size: 
 MAX_PIXELS = 64_000_000  # of a frame, twice 8K; a header of a few bytes can ask for GBs
 _CHUNK = 4 * MB
 _READ_AHEAD = 256 << 10
+# Opening would decode some frames to learn what they look like: a twentieth of a window's time. Headers say it as well.
+_UNDECODED = [{"skip_frame": "all"}] * 16  # streams; a video has fewer
 _OPTIONS = {"format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,hevc,h264"}
 
 
@@ -66,6 +68,7 @@ def open_video(location: VideoLocation) -> Iterator[tuple["InputContainer", "Vid
                 content,
                 mode="r",
                 options=_OPTIONS | limit,
+                stream_options=_UNDECODED,
                 buffer_size=_READ_AHEAD,
                 metadata_errors="ignore",
             )
