@@ -223,7 +223,8 @@ def _address(wrapper: Any) -> list[str]:
     known = wrapper.describe() if isinstance(wrapper, BaseWrapper) else {}
     kind = f"{type(wrapper).__module__}.{type(wrapper).__qualname__}"
     places = [*known.get("base_urls", ()), *getattr(wrapper, "hosts", ()), str(getattr(wrapper, "ip_addr", ""))]
-    return [kind, str(known.get("provider", "")), *sorted(places)]
+    checkpoint = [str(known["revision"])] if known.get("revision") else []
+    return [kind, str(known.get("provider", "")), *sorted(places), *checkpoint]
 
 
 def _usage(answer: Mapping[str, Any]) -> Usage:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coc_labeling.errors import CocLabelingError
+from coc_labeling.model_clients.vlm_wrappers.common import TimedFrame
 from coc_labeling.schema import PromptMessage
 
 _REFERENCE = re.compile(r"^(?P<label>.*?) ?\[(?P<file>.+), index=(?P<index>\d+), ts=(?P<t_us>-?\d+)\]$")
@@ -33,6 +34,23 @@ class Shot:
 
 
 @dataclass(frozen=True)
+class CameraFrames:
+    """The frames of one camera in a window.
+
+    Attributes:
+        camera: its name.
+        shots: the frames, oldest first; fewer than asked for where the video has none.
+        missing: how many of the sampled times have no frame.
+        notes: what was wrong with the video.
+    """
+
+    camera: str
+    shots: tuple[Shot, ...]
+    missing: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Part:
     """Text, or frames with a label each, said in one role."""
 
@@ -43,7 +61,8 @@ class Part:
     def message(self) -> dict[str, Any]:
         """Return the part as wrappers take it: role, m_type and content."""
         if self.frames:
-            return {"role": self.role, "m_type": VIDEO, "content": [(label, s.data_uri) for label, s in self.frames]}
+            timed = [TimedFrame(label, shot.data_uri, shot.t_us / 1e6) for label, shot in self.frames]
+            return {"role": self.role, "m_type": VIDEO, "content": timed}
         return {"role": self.role, "m_type": TEXT, "content": self.text}
 
     def reference(self) -> PromptMessage:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from batch_runs.parallel import WorkerDied, map_ordered, useful_workers
 from coc_labeling.agents.base import ModelAgent, PreparedWindow
-from coc_labeling.agents.vlm import VLMCoCAgent
+from coc_labeling.asking import Asker
 from coc_labeling.budget import Budget
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.events import EventLog
@@ -19,6 +19,7 @@ from coc_labeling.job_split import experiment_path
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.pricing import estimate_tokens
 from coc_labeling.model_run import make_asker, make_preparer, open_model, price_of
+from coc_labeling.rehearsal import Asked, KnownFacts, asked_at_least
 from coc_labeling.results import ExperimentFolder
 from coc_labeling.run import check
 from coc_labeling.schema import Usage
@@ -31,8 +32,9 @@ ANSWER_TOKENS = 300  # of a structured answer, without reasoning
 
 @dataclass(frozen=True)
 class WindowSize:
-    """What one window sends."""
+    """What one window sends, all its questions together."""
 
+    requests: int
     pictures: int
     request_bytes: int
     prompt_tokens: int
@@ -95,42 +97,50 @@ def _measure(
             continue
         problems += result.problems
         for window in result.windows:
-            form = agent.form if isinstance(agent, VLMCoCAgent) else None
-            text = sum(len(part.text) for part in window.parts)
-            body = asker.body(window.parts, form, config.vlm_agent.max_tokens)
-            sizes.append(
-                WindowSize(len(window.shots), _bytes_of(body), estimate_tokens(text, _sizes(window), config.model_name))
-            )
+            asked = asked_at_least(agent, replace(window, facts=KnownFacts()))
+            sizes.append(_size(asked, asker, _picture_sizes(window), config.model_name))
     return sizes, problems
 
 
-def _bytes_of(body: object) -> int:
+def _size(asked: Sequence[Asked], asker: Asker, pixels: dict[str, tuple[int, int]], model_name: str) -> WindowSize:
+    """Return what questions send, all together; ``pixels`` are width and height of each video's pictures."""
+    pictures = size = tokens = 0
+    for one in asked:
+        shots = [shot for part in one.parts for _, shot in part.frames]
+        pictures += len(shots)
+        size += _bytes_of(asker.body(one.parts, one.form, one.max_tokens))
+        text = sum(len(part.text) for part in one.parts)
+        tokens += estimate_tokens(text, [pixels[shot.file] for shot in shots], model_name)
+    return WindowSize(len(asked), pictures, size, tokens)
 
+
+def _bytes_of(body: object) -> int:
     return len(json.dumps(body, ensure_ascii=False, default=str).encode())
 
 
-def _sizes(window: PreparedWindow) -> list[tuple[int, int]]:
-    """Return width and height of a window's pictures; those of a camera are alike."""
+def _picture_sizes(window: PreparedWindow) -> dict[str, tuple[int, int]]:
+    """Return width and height of the pictures of each video; those of a video are alike."""
     known: dict[str, tuple[int, int]] = {}
     for shot in window.shots:
         if shot.file not in known:
             with Image.open(io.BytesIO(base64.b64decode(shot.data_uri.partition(",")[2]))) as picture:
                 known[shot.file] = picture.size
-    return [known[shot.file] for shot in window.shots]
+    return known
 
 
 def _totals(config: RunConfig, sizes: Sequence[WindowSize], windows: int, sampled: int) -> list[str]:
     share = len(sizes) / sampled
     count = round(windows * share)
-    pictures, size, prompt = (
-        sum(getattr(one, name) for one in sizes) / len(sizes) for name in ("pictures", "request_bytes", "prompt_tokens")
+    requests, pictures, size, prompt = (
+        sum(getattr(one, name) for one in sizes) / len(sizes)
+        for name in ("requests", "pictures", "request_bytes", "prompt_tokens")
     )
     usage = Usage(prompt_tokens=round(prompt * count), response_tokens=ANSWER_TOKENS * count)
     cost = Budget(price_of(config)).cost_of(usage)
     how = "measured" if sampled == windows else f"estimated from {sampled} windows"
     price = "price unknown: set price.prompt and price.response" if cost is None else f"about {cost:.2f} USD"
     return [
-        f"{count} requests, {round(pictures * count)} pictures, {size * count / 1e6:.1f} MB ({how})",
+        f"{round(requests * count)} requests, {round(pictures * count)} pictures, {size * count / 1e6:.1f} MB ({how})",
         f"about {usage.prompt_tokens} + {usage.response_tokens} tokens (without the model's reasoning), {price}",
         *_limits(config, usage, cost),
     ]

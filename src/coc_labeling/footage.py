@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coc_labeling.agents.base import CameraFrames
-from coc_labeling.conversation import Shot
+import numpy as np
+from numpy.typing import NDArray
+
+from coc_labeling.conversation import CameraFrames, Shot
 from coc_labeling.model_clients.vlm_wrappers.common import encode_image
 from coc_labeling.segment_videos import SegmentVideos
 from coc_labeling.windows import Sampling
@@ -14,6 +16,7 @@ from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError, 
 from driving_clips.video.locating import VideoFinder
 from driving_clips.video.pictures import ImageSettings
 from driving_clips.video.reading import VideoReader
+from driving_clips.video.timestamps import nearest
 
 REDACTORS = "coc_labeling.redactors"
 
@@ -29,6 +32,8 @@ class Footage:
         images: how pictures are encoded.
         redactor: name of a function that changes frames before they leave, or None.
         segments: writes the windows as videos, or None.
+        parted: frames for times up to the keyframe lie up to it, those for later times after it; else the nearest
+            frame to the keyframe may lie a little after it.
     """
 
     finder: VideoFinder
@@ -37,6 +42,7 @@ class Footage:
     images: ImageSettings
     redactor: str | None = None
     segments: SegmentVideos | None = None
+    parted: bool = False
 
     def of_clip(self, clip_id: str, t0s_us: Sequence[int]) -> list[tuple[CameraFrames, ...] | ClipError]:
         """Return, for each keyframe of a clip, its frames by camera, or why they cannot be read."""
@@ -83,9 +89,14 @@ class Footage:
 
     def _indices(self, video: VideoReader, t0_us: int) -> list[int]:
         """Return the frames nearest to the sampled times, each once, oldest first."""
-        times = [t0_us + offset for offset in self.sampling.offsets_us]
-        found = video.nearest(times, round(self.sampling.interval_sec * 5e5))
-        return sorted({int(index) for index in found if index >= 0})
+        times = np.array([t0_us + offset for offset in self.sampling.offsets_us], dtype=np.int64)
+        tolerance = round(self.sampling.interval_sec * 5e5)
+        if not self.parted:
+            return _each_once(nearest(video.t_us, times, tolerance))
+        known = int(np.searchsorted(video.t_us, t0_us, side="right"))
+        past = nearest(video.t_us[:known], times[times <= t0_us], tolerance)
+        future = nearest(video.t_us[known:], times[times > t0_us], tolerance)
+        return [*_each_once(past), *(known + index for index in _each_once(future))]
 
     def _shots_or_error(self, video: VideoReader, indices: set[int]) -> dict[int, Shot] | ClipError:
         try:
@@ -116,6 +127,10 @@ class Footage:
                         raise ClipFailedError("changed_video", detail)
                     return self._shots(video, indices)
         raise ClipRejectedError("no_video", f"{clip_id}: no video {file} among the cameras {', '.join(self.cameras)}.")
+
+
+def _each_once(found: NDArray[np.int64]) -> list[int]:
+    return sorted({int(index) for index in found if index >= 0})
 
 
 def find_redactor(name: str) -> Any:

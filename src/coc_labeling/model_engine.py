@@ -268,7 +268,7 @@ class ModelRun:
         path, self.example_path = self.example_path, None
         if path is None:
             return
-        said = (f"--- {part.role}\n{part.reference().content}" for part in window.parts)
+        said = (f"--- {part.role}\n{part.reference().content}" for part in (*window.parts, *window.later))
         try:
             files.write_atomic(path, "\n".join(said) + "\n")
         except OSError as error:  # an example is no label

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -21,8 +22,9 @@ from coc_labeling.inputs import Inputs, RunResult
 from coc_labeling.job_split import response_cache_dir
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.pricing import PRICES, Price
-from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper, ModelSettings
+from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper, LocalSettings, ModelSettings
 from coc_labeling.model_clients.vlm_wrappers.factory import create_model_wrapper
+from coc_labeling.model_clients.vlm_wrappers.qwen import QwenWrapper
 from coc_labeling.model_engine import INTERRUPTED, ModelRun
 from coc_labeling.preparation import ClipPreparer
 from coc_labeling.recording import Recorder, sent_sampling
@@ -38,7 +40,8 @@ from driving_clips.trajectories import TrajectoryLoader
 from driving_clips.video.locating import VideoFinder
 from driving_clips.video.pictures import ImageSettings
 
-PROMPT_EXAMPLE, EVENTS = "prompt_example.txt", "events.jsonl"
+PROMPT_EXAMPLE, EVENTS, VLLM_LOG = "prompt_example.txt", "events.jsonl", "vllm.log"
+_STAGES = 2  # in which an agent may show the videos of all cameras
 _DEFAULT_IN_FLIGHT = 8  # of a wrapper that does not say what it likes
 
 
@@ -54,7 +57,13 @@ def open_model(config: RunConfig) -> Any:
     if config.data_loader.video.save_segment_videos:
         SegmentVideos.of(config)
     price_of(config)
-    return create_model_wrapper(config.model_name, config.server_ip, config.timeout_sec, model_settings(config))
+    model = create_model_wrapper(config.model_name, config.server_ip, config.timeout_sec, model_settings(config))
+    if config.model_path is not None and not isinstance(model, QwenWrapper):
+        raise CocLabelingError(
+            f"model_path={config.model_path} is for the Qwen models, and model_name={config.model_name} is none of "
+            "them. Leave model_path out, or choose model_name=qwen3.5_35b."
+        )
+    return model
 
 
 def model_settings(config: RunConfig) -> ModelSettings:
@@ -70,6 +79,11 @@ def model_settings(config: RunConfig) -> ModelSettings:
         token_parameter=compatible.token_parameter,
         omit_parameters=tuple(compatible.omit_parameters),
         extra_body=compatible.extra_body,
+        local=LocalSettings(
+            model_path=config.model_path,
+            videos_per_prompt=_STAGES * len(config.data_loader.video.cameras),
+            **config.vllm.model_dump(),
+        ),
     )
 
 
@@ -117,6 +131,8 @@ def label_with_model(
             example_path=_example_path(config, result),
         )
         events.write("run_started", windows=len(due), keyframes=len(inputs.keyframes), model=config.model_name)
+        if isinstance(model, BaseWrapper):
+            model.log_path = result.folder.table_path(VLLM_LOG)
         _say_data(config, inputs, due)
         try:
             stop = run.label(tasks_of(inputs.groups, due, inputs.timelines, dataset)) if due else run.stop
@@ -159,7 +175,7 @@ def make_preparer(config: RunConfig, agent: ModelAgent, model: Any, loader: Traj
     return ClipPreparer(
         loader,
         agent,
-        make_footage(config, loader),
+        replace(make_footage(config, loader), parted=agent.needs_history),
         video.hist_length_sec,
         video.fut_length_sec,
         needs_frames=bool(getattr(model, "needs_frames", True)),
@@ -230,5 +246,11 @@ def _summary(run: ModelRun, model: Any) -> dict[str, Any]:
         "experiment": add(budget.earlier, spent).model_dump(),
         "cost_usd": budget.total_cost(),
         "egress": log.summary() if log is not None else {},
+        **_measured(model),
         "windows_with_video_notes": run.status.noted,
     }
+
+
+def _measured(model: Any) -> dict[str, Any]:
+    found = model.measured() if isinstance(model, BaseWrapper) else {}
+    return {"engine": found} if found else {}

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coc_labeling.agents.base import CameraFrames, ModelAgent, PreparedWindow
+from coc_labeling.agents.base import ModelAgent, PreparedWindow
+from coc_labeling.conversation import CameraFrames
 from coc_labeling.footage import Footage
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.windows import Window, make_window
@@ -73,10 +74,13 @@ class ClipPreparer:
         if isinstance(clip.result, ClipError):
             raise clip.result
         timeline = task.timelines.get(clip.clip_id, Timeline(clip.clip_id, ()))
+        samples = self.loader.samples(clip) if self.agent.needs_history else None
         windows = []
         for keyframe in keyframes:
             try:
-                windows.append(make_window(keyframe, clip.result, timeline, None, self.history_sec, self.future_sec))
+                windows.append(
+                    make_window(keyframe, clip.result, timeline, None, self.history_sec, self.future_sec, samples)
+                )
             except ClipError as error:
                 problems.append(problem_of(error, keyframe))
         return windows

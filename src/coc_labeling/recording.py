@@ -59,8 +59,17 @@ class Recorder:
             usage=asked.usage,
             calls=tuple(asked.calls),
             repair=labelled.repair,
-            prompt=tuple(self._reference(part) for part in prepared.parts),
+            prompt=self._prompt(prepared),
         )
+
+    def _prompt(self, prepared: PreparedWindow) -> tuple[PromptMessage, ...]:
+        """Return what was said; of agents that ask in steps, with the step it was said in."""
+        first = [self._reference(part) for part in prepared.parts]
+        if not prepared.later:
+            return tuple(first)
+        later = [self._reference(part) for part in prepared.later]
+        staged = ((1, first), (2, later))
+        return tuple(m.model_copy(update={"stage": stage}) for stage, messages in staged for m in messages)
 
     def _sampling(self, asked: WindowAsk) -> dict[str, Any]:
         return {**self.made_by.sampling, "max_tokens": asked.calls[0].max_tokens} if asked.calls else {}

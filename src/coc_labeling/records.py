@@ -136,4 +136,10 @@ def _released_message(message: Any) -> dict[str, str]:
     }
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {0: _from_released}
+def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew no ``emerged_after`` and no stages of a prompt."""
+    label = old.get("label")
+    return {**old, "schema_version": 2, "label": {**label, "schema_version": 2} if isinstance(label, dict) else label}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {0: _from_released, 1: _from_version_1}

@@ -29,6 +29,7 @@ CONFIG = "run_config.json"
 # A folder's records are comparable only while these stay the same.
 MUST_AGREE = (
     "model_name",
+    "model_path",
     "vlm_agent",
     "data.dataset_name",
     "data_loader.video.hist_length_sec",

@@ -19,13 +19,21 @@ from coc_labeling.results import SUMMARY, ExperimentFolder, remember_config, tok
 from coc_labeling.selection import refuse_unsupported
 
 
-def label_run(config: RunConfig) -> RunResult:
+def label_run(config: RunConfig, agent: ModelAgent | None = None) -> RunResult:
     """Label the selected keyframes into a new or resumed experiment folder.
+
+    Args:
+        config: what to label and how.
+        agent: who labels, where that is not the one of the configuration.
 
     Raises:
         CocLabelingError, DatasetError, MetaActionError: nothing can be done as configured.
     """
-    agent = check(config)
+    configured = check(config)
+    return _label(config, configured if agent is None else agent)
+
+
+def _label(config: RunConfig, agent: Agent | ModelAgent) -> RunResult:
     model = open_model(config) if isinstance(agent, ModelAgent) else None
     inputs = read_inputs(config)
     result = RunResult(ExperimentFolder(experiment_path(config), shard_of(config)), notices=inputs.notices)
@@ -114,6 +122,8 @@ WITHOUT_EFFECT = (
     "response_cache",
     "log_json",
     "openai_compatible.",
+    "model_path",
+    "vllm.",
     "price.",
     "egress.",
 )

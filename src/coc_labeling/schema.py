@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from driving_clips.ego_motion import TICK_US
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 UNOBSERVED = "unobserved"
 
 # What is written where there is nothing to write: words alone, in small letters. "Stop." is a whole sentence, so
@@ -124,6 +124,15 @@ class Component(Strict):
     track_id: str | None = None
 
 
+class EmergedAfter(Strict):
+    """A cause that came into sight only after the keyframe: worth knowing, and never a cause of the label."""
+
+    category: Category
+    relation: Relation | None = None
+    side: Side | None = None
+    description: Text
+
+
 class Longitudinal(Strict):
     """The decision on speed, with the ids of its causes or ``unobserved``."""
 
@@ -161,11 +170,12 @@ class CoCLabel(Strict):
     without a cause, an abstention with a label's fields.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     taxonomy_version: Literal[1] = 1
     longitudinal: Longitudinal | None = None
     lateral: Lateral | None = None
     components: tuple[Component, ...] = ()
+    emerged_after: EmergedAfter | None = None
     trace: Unicode | None = None
     effect_on_ego_behavior: Unicode | None = None
     abstention: Abstention | None = None
@@ -173,7 +183,7 @@ class CoCLabel(Strict):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.abstention is not None:
-            if self.longitudinal or self.lateral or self.components or self.trace or self.effect_on_ego_behavior:
+            if any(value for name, value in self if name not in ("schema_version", "taxonomy_version", "abstention")):
                 raise ValueError("an abstention carries no decision, component, trace or sentence")
             return self
         if is_empty_answer(self.effect_on_ego_behavior):
@@ -272,7 +282,7 @@ class ModelCall(Strict):
     """One question to a model and its answer, as text.
 
     Attributes:
-        purpose: label, more_tokens, again or repair.
+        purpose: components (of two stages the first), label, more_tokens, again or repair.
         request_hash: SHA-256 of the request's body as it was sent.
         finish_reason: as the provider said it.
         answer: the model's text, cut where it is very long.
@@ -305,17 +315,22 @@ class Repair(Strict):
 
 
 class PromptMessage(Strict):
-    """One part of the model's input; frames are references, never pixels."""
+    """One part of the model's input; frames are references, never pixels.
+
+    ``stage`` is the question that it was first said in, of agents that ask in steps: what a label's causes were chosen
+    from is in stage 1.
+    """
 
     role: str
     m_type: str
     content: str
+    stage: int | None = None
 
 
 class Record(Strict):
     """One labelled moment of a clip: the content of ``cot_<event_start_timestamp>.yaml`` below ``results``."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     clip_id: Text
     event_start_frame: int = Field(ge=0)
     event_start_timestamp: int = Field(ge=0)

@@ -1,14 +1,10 @@
 """``coc show-request``: the exact requests behind a record, made again from the record and its video."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from coc_labeling.agents.answers import UnusableAnswerError, to_label
-from coc_labeling.agents.vlm import VLMCoCAgent
+from coc_labeling.agents.base import ModelAgent, PreparedWindow
 from coc_labeling.asking import Asker, request_hash
 from coc_labeling.budget import Budget
 from coc_labeling.config.schema import RunConfig
@@ -16,15 +12,16 @@ from coc_labeling.conversation import Part, Shot, part_of, references
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.events import EventLog
 from coc_labeling.inputs import open_loader
+from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
 from coc_labeling.model_clients.vlm_wrappers.factory import create_model_wrapper
 from coc_labeling.model_run import make_asker, make_footage, model_settings
-from coc_labeling.prompts.window_text import MOTION_HEADING
 from coc_labeling.recording import REFERENCE
 from coc_labeling.records import from_yaml
-from coc_labeling.results import CONFIG
+from coc_labeling.rehearsal import KnownFacts, asked_again
 from coc_labeling.run import check
-from coc_labeling.schema import CoCLabel, ModelCall, PromptMessage, Record
+from coc_labeling.saved_config import saved_config
+from coc_labeling.schema import ModelCall, PromptMessage, Record, WindowInfo
 from driving_clips import files
 from driving_clips.errors import ClipError
 
@@ -58,15 +55,16 @@ def show_request(record_path: str, data_dir: str | None = None, video_dir: str |
     clip_dir = files.parent(files.absolute(record_path))
     record = _read(record_path, files.base_name(clip_dir))
     folder = files.parent(clip_dir)
-    config = _config(folder, {"data_dir": data_dir, "video_dir": video_dir})
+    moved = {"data.data_dir": data_dir, "data.video_dir": video_dir}
+    config = saved_config(folder, {key: path for key, path in moved.items() if path is not None})
     agent = check(config)
-    if not record.calls or not isinstance(agent, VLMCoCAgent):
+    if not record.calls or not isinstance(agent, ModelAgent):
         raise CocLabelingError(f"{record_path}: no model was asked for this record; there is no request to show.")
     asker = _asker(config, record)
-    parts = _parts(record, folder, config)
+    prepared = _prepared(record, folder, config)
     shown = []
-    for call, said, form in _questions(agent, record, parts):
-        body = asker.body(said, form, call.max_tokens)
+    for asked, call in zip(asked_again(agent, prepared, record.calls), record.calls, strict=False):
+        body = asker.body(asked.parts, asked.form, call.max_tokens)
         shown.append(ShownRequest(call, body, request_hash(body) == call.request_hash))
     return shown
 
@@ -91,20 +89,6 @@ def _read(path: str, clip_id: str) -> Record:
         ) from error
 
 
-def _config(folder: str, moved: Mapping[str, str | None]) -> RunConfig:
-    path = files.join(folder, CONFIG)
-    try:
-        content = json.loads(files.read_text(path))
-        content.pop("prompt", None)
-        content["data"] |= {key: path for key, path in moved.items() if path is not None}
-        return RunConfig.model_validate(content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise CocLabelingError(
-            f"{path}: expected the configuration that the record was made with ({error}). The record must lie in its "
-            "experiment folder."
-        ) from error
-
-
 def _asker(config: RunConfig, record: Record) -> Asker:
     """Return what makes request bodies; the model's id is taken from the record, no server is asked."""
     settings = model_settings(config)
@@ -115,8 +99,22 @@ def _asker(config: RunConfig, record: Record) -> Asker:
     return asker
 
 
+def _prepared(record: Record, folder: str, config: RunConfig) -> PreparedWindow:
+    """Return the window as it was asked about, its frames decoded anew, and its contradictions as they were found."""
+    parts = _parts(record, folder, config)
+    said = [(message.stage or 1, part) for message, part in zip(record.prompt, parts, strict=True)]
+    return PreparedWindow(
+        Keyframe(record.clip_id, record.event_start_timestamp),
+        record.window or WindowInfo(history_sec=0, future_sec=0),
+        record.meta_actions,
+        tuple(part for stage, part in said if stage == 1),
+        KnownFacts(record.repair.reasons if record.repair else ()),
+        later=tuple(part for stage, part in said if stage > 1),
+    )
+
+
 def _parts(record: Record, folder: str, config: RunConfig) -> list[Part]:
-    """Return the conversation of the first question, its frames decoded anew."""
+    """Return everything that was said of the window, its frames decoded anew."""
     wanted: dict[str, set[int]] = {}
     for message in record.prompt:
         for frame in references(message):
@@ -141,31 +139,3 @@ def _part(message: PromptMessage, shots: Mapping[tuple[str, int], Shot], folder:
         return Part(message.role, files.read_text(path))
     except OSError as error:
         raise CocLabelingError(f"{path}: the static part of the prompt is gone ({error}).") from error
-
-
-def _questions(
-    agent: VLMCoCAgent, record: Record, parts: list[Part]
-) -> Iterator[tuple[ModelCall, list[Part], type[BaseModel]]]:
-    """Yield what was asked, call by call, following the answers that the record keeps."""
-    last = ""
-    for call in record.calls:
-        if call.purpose == "again":
-            yield call, agent.again_parts(parts, last), agent.form
-        elif call.purpose == "repair" and record.repair is not None:
-            label = _first_label(last, agent)
-            yield call, agent.repair_parts(label, record.repair.reasons, _motion_text(parts)), agent.repair_form
-        else:
-            yield call, parts, agent.form
-        last = call.answer
-
-
-def _first_label(answer: str, agent: VLMCoCAgent) -> CoCLabel:
-    try:
-        return to_label(answer, agent.form)
-    except UnusableAnswerError as error:
-        raise CocLabelingError(f"the answer before the repair is not in the record as a whole ({error})") from error
-
-
-def _motion_text(parts: list[Part]) -> str:
-    known = next(part.text for part in parts if MOTION_HEADING in part.text and part.role == "user")
-    return known[known.index(MOTION_HEADING) :]

@@ -1,11 +1,13 @@
 """What can be known around one keyframe."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.schema import MetaActionSpan, WindowInfo
-from driving_clips.ego_motion import LAST_TICK, TICK_SEC, EgoMotion
+from driving_clips.ego_motion import LAST_TICK, TICK_SEC, EgoMotion, EgoSamples
 from driving_clips.errors import ClipRejectedError
+from driving_clips.geometry import Floats
 from driving_clips.obstacles import ObstacleTracks
 from meta_action.timeline import Timeline
 
@@ -30,12 +32,26 @@ class Sampling:
         return tuple(round(step * self.interval_sec * 1e6) for step in range(-before, after))
 
     @property
-    def end_us(self) -> int:
-        """The window's end, one interval after the last sampled time."""
-        return round(self._steps(self.future_sec) * self.interval_sec * 1e6)
+    def edges_us(self) -> tuple[int, ...]:
+        """The sampled times and the window's end, one interval after the last of them."""
+        return (*self.offsets_us, round(self._steps(self.future_sec) * self.interval_sec * 1e6))
 
     def _steps(self, extent_sec: float) -> int:
         return int(extent_sec / self.interval_sec + 1e-9)
+
+
+class Speeds(NamedTuple):
+    """Ego's speed over time.
+
+    Attributes:
+        t_sec: (N,) s on the clip clock, increasing.
+        along: (N,) m/s along the heading, positive forwards.
+        left: (N,) m/s across it, positive to the left.
+    """
+
+    t_sec: Floats
+    along: Floats
+    left: Floats
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,7 @@ class Window:
         obstacles: tracks of the whole clip in its local frame; None where the dataset has none.
         history_sec: how far the window reaches back from t0.
         future_sec: how far it reaches ahead.
+        samples: ego motion of the whole clip as recorded, for agents that ask what was known when; else None.
     """
 
     keyframe: Keyframe
@@ -57,6 +74,7 @@ class Window:
     obstacles: ObstacleTracks | None
     history_sec: float
     future_sec: float
+    samples: EgoSamples | None = None
 
     @property
     def t0_us(self) -> int:
@@ -72,6 +90,11 @@ class Window:
     def last_row(self) -> int:
         """The last row of ``ego`` within the window."""
         return min(self.row + round(self.future_sec / TICK_SEC), len(self.ego) - 1)
+
+    @property
+    def speeds(self) -> Speeds:
+        """Ego's speed at all ticks of the clip."""
+        return Speeds(self.ego.t_sec, self.ego.longitudinal_speed, self.ego.lateral_speed)
 
     @property
     def info(self) -> WindowInfo:
@@ -101,6 +124,7 @@ def make_window(
     obstacles: ObstacleTracks | None,
     history_sec: float,
     future_sec: float,
+    samples: EgoSamples | None = None,
 ) -> Window:
     """Return the window of a keyframe; raises ClipRejectedError where ego motion does not cover the keyframe."""
     last = ego.first_tick + len(ego) - 1
@@ -110,4 +134,4 @@ def make_window(
             f"keyframe {keyframe.frame} ({keyframe.frame * TICK_SEC:.1f} s) is outside ego motion, which covers "
             f"{ego.first_tick * TICK_SEC:.1f} to {last * TICK_SEC:.1f} s.",
         )
-    return Window(keyframe, ego, timeline, obstacles, history_sec, future_sec)
+    return Window(keyframe, ego, timeline, obstacles, history_sec, future_sec, samples)

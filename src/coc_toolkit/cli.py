@@ -91,6 +91,18 @@ def show_request(
     _end(lambda: print_requests(record, data_dir, video_dir, full=full))
 
 
+@app.command("negative-control")
+def negative_control(
+    run_dir: Annotated[str, typer.Argument(help="an experiment of TwoStageCoCAgent")],
+    sample: Annotated[int, typer.Option(help="most windows to ask about", min=2)] = 200,
+    changes: Annotated[list[str] | None, typer.Argument(help="key=value, where the configuration has changed")] = None,
+) -> None:
+    """Ask stage 2 again with another clip's components; exit code 1 unless most causes are then unobserved."""
+    from coc_toolkit.controls import run_control
+
+    _end(lambda: run_control(run_dir, sample, changes or []))
+
+
 @app.command()
 def merge(
     folders: Annotated[list[str], typer.Argument(help="results folders of Step 1, or experiment folders of Step 3")],

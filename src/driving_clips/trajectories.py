@@ -62,6 +62,7 @@ class TrajectoryLoader:
         if self._cache_folder:
             files.remove_leftovers(self._cache_folder)
         self._tracks: tuple[Source, ObstacleTracks | None] | None = None
+        self._samples: tuple[Source, dict[str, EgoSamples | ClipError]] | None = None
 
     def load(self, group: SourceGroup, wanted: Callable[[str], bool] = lambda clip_id: True) -> list[LoadedClip]:
         """Load the clips of a group whose id is ``wanted``, in the order of the sources.
@@ -86,6 +87,21 @@ class TrajectoryLoader:
 
     def _is_lost_recording(self, clip: LoadedClip) -> bool:
         return self.dataset.cuts_recordings and isinstance(clip.result, ClipFailedError)
+
+    def samples(self, clip: LoadedClip) -> EgoSamples:
+        """Read a clip's ego motion as recorded, on its clock.
+
+        Raises:
+            ClipError: it cannot be read.
+        """
+        if self._samples is None or self._samples[0] != clip.source:  # a recording's clips come one after another
+            self._samples = clip.source, dict(self.dataset.clips_of(clip.source))
+        found = self._samples[1].get(clip.clip_id)
+        if isinstance(found, ClipError):
+            raise found
+        if found is None:
+            raise ClipFailedError("changed", f"{clip.source}: clip {clip.clip_id} is not in it any more.")
+        return found
 
     def obstacles(self, clip: LoadedClip) -> ObstacleTracks | None:
         """Read a clip's obstacle tracks in its local frame, on its clock; None where the dataset has none.

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from builders.driving import Drive, drive
 from builders.runs import config
 from builders.scenes import motion_of
 from coc_labeling.agents import create_agent
-from coc_labeling.agents.base import CameraFrames, Labelled, PreparedWindow
+from coc_labeling.agents.base import Labelled, ModelAgent, PreparedWindow
 from coc_labeling.agents.consistency import DrivenFacts
-from coc_labeling.agents.vlm import VLMCoCAgent
-from coc_labeling.conversation import Part, Shot
+from coc_labeling.conversation import CameraFrames, Part, Shot
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.windows import Window, make_window
+from driving_clips.ego_motion import EgoSamples, resample
+from driving_clips.geometry import quat_of_yaw
 from meta_action.names import BY_NAME, MIRRORED
 from meta_action.timeline import Span, timeline
 
@@ -36,6 +39,22 @@ def window(
     return make_window(Keyframe(CLIP, t0_us), ego, timeline(CLIP, spans), None, history_sec, future_sec)
 
 
+def samples_of(d: Drive, *, velocity: bool = True) -> EgoSamples:
+    """Return a drive as it is recorded."""
+    zero = np.zeros(len(d))
+    xyz, v = np.stack([d.x, d.y, zero], axis=1), np.stack([d.vx, d.vy, zero], axis=1)
+    return EgoSamples(d.t_us, xyz, quat_of_yaw(d.yaw), v if velocity else None)
+
+
+def recorded_window(
+    d: Drive, t0_us: int = 5_000_000, *, spans: Sequence[Span] = (), clip_id: str = CLIP, velocity: bool = True
+) -> Window:
+    """Return a window of a drive with what was recorded of it."""
+    samples = samples_of(d, velocity=velocity)
+    keyframe = Keyframe(clip_id, t0_us, tuple(span.name for span in spans))
+    return make_window(keyframe, resample(samples), timeline(clip_id, spans), None, 2.0, 6.0, samples)
+
+
 def frames_of(own: Window, camera: str = "front", missing: int = 0, late_us: int = 0) -> CameraFrames:
     """Return the frames of one camera at the usual times, ``late_us`` after each, the first ``missing`` left out."""
     times = [own.t0_us + offset + late_us for offset in range(-2_000_000, 6_000_000, 500_000)]
@@ -43,7 +62,7 @@ def frames_of(own: Window, camera: str = "front", missing: int = 0, late_us: int
     return CameraFrames(camera, tuple(shots[missing:]), missing)
 
 
-def agent_of(**settings: Any) -> VLMCoCAgent:
+def agent_of(**settings: Any) -> Any:
     """Return the agent of the default configuration with some keys changed; ``__`` stands for a dot."""
     return create_agent(config(**{"model_name": "dummy", **settings}))
 
@@ -77,6 +96,26 @@ def answer(content: Any, finish_reason: str = "stop", **more: Any) -> dict[str, 
     """Return a model's answer; an object stands both as ``content`` and as ``text``."""
     text = content if isinstance(content, str) or content is None else json.dumps(content)
     return {"finish_reason": finish_reason, "content": content, "text": text, **more}
+
+
+def listed(*descriptions: str, **changes: Any) -> dict[str, Any]:
+    """Return a valid answer of stage 1."""
+    seen = [
+        {"category": "critical_object", "relation": "lead", "side": None, "description": text} for text in descriptions
+    ]
+    return {"unreadable": False, "components": seen} | changes
+
+
+def decided(sentence: str = "Stop behind the lead vehicle.", *causes: str, **changes: Any) -> dict[str, Any]:
+    """Return a valid answer of stage 2."""
+    whole = {
+        "emerged_after": None,
+        "longitudinal": {"decision": "stop", "cause_ids": list(causes) or ["unobserved"]},
+        "lateral": None,
+        "trace": "A van stands ahead.",
+        "effect_on_ego_behavior": sentence,
+    }
+    return whole | changes
 
 
 def structured(sentence: str = "Stop behind the lead vehicle.", **changes: Any) -> dict[str, Any]:
@@ -114,6 +153,6 @@ class ScriptedAsk:
         return [purpose for purpose, *_ in self.asked]
 
 
-def labelled(agent: VLMCoCAgent, prepared: PreparedWindow, ask: ScriptedAsk) -> Labelled:
+def labelled(agent: ModelAgent, prepared: PreparedWindow, ask: ScriptedAsk) -> Labelled:
     """Return what an agent makes of a window with such a model."""
     return asyncio.run(agent.label(prepared, ask))

@@ -10,6 +10,7 @@ from coc_labeling.schema import (
     Category,
     CoCLabel,
     Component,
+    EmergedAfter,
     Lateral,
     LateralDecision,
     Longitudinal,
@@ -87,9 +88,22 @@ def labels(draw) -> CoCLabel:
         longitudinal=draw(st.none() | longitudinal),
         lateral=draw(st.none() | _lateral(causes)),
         components=components,
+        emerged_after=draw(st.none() | _emerged),
         trace=draw(st.none() | texts),
         effect_on_ego_behavior=draw(sentences),
     )
+
+
+_emerged = st.builds(
+    EmergedAfter,
+    category=st.sampled_from(Category),
+    relation=st.none() | st.sampled_from(Relation),
+    side=st.none() | st.sampled_from(Side),
+    description=words,
+)
+
+
+_messages = st.builds(PromptMessage, role=words, m_type=words, content=texts, stage=st.none() | st.integers(1, 2))
 
 
 def _component(number: int) -> st.SearchStrategy[Component]:
@@ -133,7 +147,7 @@ def records(draw) -> Record:
         usage=draw(_usages),
         calls=tuple(draw(st.lists(_calls, max_size=2))),
         repair=draw(st.none() | _repairs),
-        prompt=tuple(draw(st.lists(st.builds(PromptMessage, role=words, m_type=words, content=texts), max_size=2))),
+        prompt=tuple(draw(st.lists(_messages, max_size=2))),
     )
 
 
@@ -242,6 +256,35 @@ def full_record() -> Record:
                     "t=-1.48s [a.front.mp4, index=333, ts=11117000]",
                 ),
             ),
+        }
+    )
+
+
+def two_stage_record() -> Record:
+    """Return the record that ``tests/data/records/v2.yaml`` holds: a label of two stages."""
+    full = full_record()
+    stages = (1, 1, 2, 2)
+    listed = ModelCall(
+        purpose="components",
+        request_hash="0d",
+        max_tokens=4096,
+        finish_reason="stop",
+        answer='{"unreadable": false, "components": [...]}',
+        usage=Usage(prompt_tokens=400, response_tokens=20),
+    )
+    label = full.label.model_copy(
+        update={
+            "emerged_after": EmergedAfter(
+                category="critical_object", relation="crossing", side="right", description="a child runs out: fast"
+            )
+        }
+    )
+    return full.model_copy(
+        update={
+            "label": label,
+            "provenance": full.provenance.model_copy(update={"agent": "TwoStageCoCAgent"}),
+            "calls": (listed, *full.calls),
+            "prompt": tuple(m.model_copy(update={"stage": s}) for m, s in zip(full.prompt, stages, strict=True)),
         }
     )
 

@@ -54,14 +54,19 @@ def video_bytes(
     size: tuple[int, int] = (144, 96),
     form: str = "mp4",
     options: tuple[tuple[str, str], ...] = (),
+    numbers: tuple[int, ...] = (),
 ) -> bytes:
-    """Return a video file; ``ticks`` are the frames' times in 1/90,000 s where the rate varies."""
+    """Return a video file.
+
+    ``ticks`` are the frames' times in 1/90,000 s where the rate varies, ``numbers`` what the frames carry where that is
+    not 0, 1, 2 and so on.
+    """
     flags = {"movflags": "+faststart"} if form == "mp4" else {}  # which needs a file that can be read again
     with tempfile.NamedTemporaryFile() as sink:
         with av.open(sink.name, "w", format=form, options=flags) as container:
             _encode(
                 container,
-                frames,
+                numbers or range(frames),
                 codec,
                 fps,
                 ticks,
@@ -71,16 +76,16 @@ def video_bytes(
         return Path(sink.name).read_bytes()
 
 
-def _encode(container, frames, codec, fps, ticks, size, options) -> None:
+def _encode(container, numbers, codec, fps, ticks, size, options) -> None:
     stream = container.add_stream(CODECS[codec], rate=fps)
     stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = Fraction(1, TICKS)
     stream.codec_context.thread_count = 1
     stream.options = options
-    for number in range(frames):
+    for index, number in enumerate(numbers):
         frame = av.VideoFrame.from_ndarray(numbered_picture(number, *size), format="yuv420p")
-        frame.pts = ticks[number] if ticks else round(number * TICKS / fps)
+        frame.pts = ticks[index] if ticks else round(index * TICKS / fps)
         frame.time_base = Fraction(1, TICKS)
         container.mux(stream.encode(frame))
     container.mux(stream.encode())

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.asked import CLIP, agent_of, frames_of, window
-from coc_labeling.agents.base import CameraFrames
-from coc_labeling.conversation import Part, Reference, Shot, messages, part_of, references
+from coc_labeling.conversation import CameraFrames, Part, Reference, Shot, messages, part_of, references
 from coc_labeling.errors import CocLabelingError
+from coc_labeling.model_clients.vlm_wrappers.common import TimedFrame
 from coc_labeling.schema import PromptMessage
 from meta_action.timeline import Span
 
@@ -33,7 +33,10 @@ def test_frames_are_a_video_with_a_label_each_and_nothing_else_of_them():
     assert part.message() == {
         "role": "user",
         "m_type": "video",
-        "content": [("t=-1.98s", SHOT.data_uri), ("t=-1.48s", LATER.data_uri)],
+        "content": [
+            TimedFrame("t=-1.98s", SHOT.data_uri, 10.617),
+            TimedFrame("t=-1.48s", LATER.data_uri, 11.117),
+        ],
     }
 
 

@@ -58,6 +58,17 @@ def test_windows_pictures_bytes_and_host_are_those_of_the_run(said, model, serve
     assert number(r"pictures, ([\d.]+) MB \(measured\)", text) == pytest.approx(sent, abs=0.06)
 
 
+def test_both_requests_of_two_stages_are_told(said, model, server):
+    two = {"vlm_agent__agent_name": "TwoStageCoCAgent"}
+    text = said(**two)
+    assert model(**two) == 0
+    pictures = sum(str(request.json).count("data:image/jpeg") for request in server.requests)
+    assert (len(server.requests), pictures) == (2 * len(MOMENTS), (5 + 16) * len(MOMENTS))
+    assert f"{2 * len(MOMENTS)} requests, {pictures} pictures, " in text
+    sent = sum(len(request.body) for request in server.requests) / 1e6
+    assert number(r"pictures, ([\d.]+) MB \(measured\)", text) == pytest.approx(sent, abs=0.06)
+
+
 def test_bytes_are_told_exactly(model, server, capfd, monkeypatch):
     assert model.dry_run(MANY) == 0
     estimated = number(r"pictures, ([\d.]+) MB", capfd.readouterr().out)

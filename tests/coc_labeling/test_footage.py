@@ -304,3 +304,31 @@ def test_pictures_are_as_large_and_good_as_asked_for(tmp_path):
     picture = Image.open(io.BytesIO(base64.b64decode(frames.shots[0].data_uri.partition("base64,")[2])))
     assert (picture.format, picture.size) == ("JPEG", (72, 48))
     assert frames.shots[0].data_uri.startswith("data:image/jpeg;base64,")
+
+
+@pytest.mark.parametrize(
+    ("t0_us", "past", "future"),
+    [
+        (5_000_000, [4_000_000, 4_500_000, 5_000_000], [5_500_000]),
+        (5_060_000, [4_100_000, 4_600_000, 5_000_000], [5_600_000]),  # the frame at 5.1 s is nearer, but later
+        (5_099_999, [4_100_000, 4_600_000, 5_000_000], [5_600_000]),
+    ],
+)
+def test_parted_frames_of_the_history_are_never_after_the_keyframe(tmp_path, t0_us, past, future):
+    write(tmp_path)
+    ((frames,),) = footage(tmp_path, parted=True).of_clip(CLIP, [t0_us])
+    assert [shot.t_us for shot in frames.shots] == [*past, *future]
+    assert frames.missing == 0
+
+
+def test_parted_frames_at_the_ends_of_a_video(tmp_path):
+    write(tmp_path)
+    first, last = footage(tmp_path, parted=True).of_clip(CLIP, [0, 19_900_000])
+    assert [shot.t_us for shot in first[0].shots] == [0, 500_000]
+    assert (first[0].missing, last[0].missing) == (2, 1)
+
+
+def test_a_frame_just_after_the_keyframe_does_not_stand_for_the_next_time(tmp_path):
+    write(tmp_path)
+    ((frames,),) = footage(tmp_path, parted=True, sampling=Sampling(0.2, 0.3, 0.1)).of_clip(CLIP, [5_000_000])
+    assert [shot.t_us for shot in frames.shots] == [4_800_000, 4_900_000, 5_000_000, 5_100_000, 5_200_000]

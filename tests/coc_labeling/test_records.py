@@ -3,7 +3,7 @@ import yaml
 from hypothesis import given, settings
 
 from builders.golden import TESTS
-from builders.records import HOSTILE, full_record, plain_record, records
+from builders.records import HOSTILE, full_record, plain_record, records, two_stage_record
 from coc_labeling.errors import RecordError
 from coc_labeling.records import UPGRADES, from_yaml, to_yaml, upgrade
 from coc_labeling.schema import (
@@ -67,10 +67,14 @@ def test_a_sentence_that_is_no_unicode_is_refused_before_it_is_written():
 
 
 def test_today_s_version_is_written_to_the_byte():
-    assert to_yaml(full_record()) == golden("v1")
+    assert to_yaml(two_stage_record()) == golden("v2")
 
 
 def test_today_s_version_is_read():
+    assert from_yaml(golden("v2"), "v2.yaml", CLIP) == two_stage_record()
+
+
+def test_records_of_before_there_were_two_stages_are_read_as_they_are():
     assert from_yaml(golden("v1"), "v1.yaml", CLIP) == full_record()
 
 
@@ -104,7 +108,7 @@ def test_whatever_is_said_to_a_model_or_by_it_is_read_back(text):
 
 def test_the_released_nested_form_is_read():
     own = from_yaml(golden("v0_nested"), "v0_nested.yaml", CLIP)
-    assert (own.schema_version, own.clip_id) == (1, CLIP)
+    assert (own.schema_version, own.clip_id) == (SCHEMA_VERSION, CLIP)
     assert (own.event_start_frame, own.event_start_timestamp) == (126, 12_600_000)
     assert own.label == CoCLabel(effect_on_ego_behavior="Keep distance to the lead vehicle by decelerating.")
     assert own.provenance.agent == "released"
@@ -120,7 +124,7 @@ def test_the_released_flat_form_is_read_with_its_prompt_and_tokens():
     assert own.prompt[1].content == "[front.mp4, index=318, ts=10600000]"
 
 
-@pytest.mark.parametrize("name", ["v0_nested", "v0_flat", "v1_without_calls"])
+@pytest.mark.parametrize("name", ["v0_nested", "v0_flat", "v1_without_calls", "v1"])
 def test_an_upgraded_record_is_written_as_today_s(name):
     own = from_yaml(golden(name), name, CLIP)
     assert from_yaml(to_yaml(own), name) == own
@@ -159,10 +163,10 @@ def test_a_released_record_needs_its_clip_from_the_folder():
         from_yaml(golden("v0_nested"), "v0_nested.yaml")
 
 
-@pytest.mark.parametrize("version", ["2", "99", "-1", "'1'", "null", "[1]", "{a: 1}", "1.5"])
+@pytest.mark.parametrize("version", ["3", "99", "-1", "'1'", "null", "[1]", "{a: 1}", "1.5"])
 def test_a_version_of_the_future_is_named(version):
     text = golden("v1").replace("schema_version: 1", f"schema_version: {version}", 1)
-    with pytest.raises(RecordError, match=r"v1\.yaml: schema_version is .* reads 0 \(released tool\) to 1"):
+    with pytest.raises(RecordError, match=r"v1\.yaml: schema_version is .* reads 0 \(released tool\) to 2"):
         from_yaml(text, "v1.yaml")
 
 

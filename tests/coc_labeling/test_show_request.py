@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from builders.asked import decided, listed
 from builders.coc import coc
 from builders.fake_openai import Ok, Refusal, WrongSchema
 from builders.model_runs import CAMERA, add_video, answer, small_video
 from builders.runs import records_in
 from coc_labeling.asking import request_hash
+from coc_labeling.conversation import references
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.model_clients.bodies import to_bytes
 from coc_labeling.model_clients.credentials import ProviderEndpoints
@@ -77,6 +79,42 @@ def test_the_requests_of_a_record_are_byte_for_byte_those_that_were_sent(model, 
     assert all(one.same for one in shown)
     assert [one.call.request_hash for one in shown] == [request_hash(request.json) for request in server.requests]
     assert [one.call.purpose for one in shown] == purposes
+
+
+STAGES = {"vlm_agent__agent_name": "TwoStageCoCAgent", "vlm_agent__use_metaaction_check_pipeline": "true"}
+TURN = {"decision": "turn", "direction": "left", "cause_ids": ["c1"]}
+SEEN = json.dumps(listed("a corner", "a van"))
+TWO_STAGES = {
+    "valid": ([SEEN, json.dumps(decided("Keep the speed."))], ["components", "label"]),
+    "invalid_first": (["no", SEEN, json.dumps(decided("Keep the speed."))], ["components", "again", "label"]),
+    "invalid_second": ([SEEN, "{}", json.dumps(decided("Keep the speed."))], ["components", "label", "again"]),
+    "unreadable": ([json.dumps(listed(unreadable=True))], ["components"]),
+    "contradicting": (
+        [SEEN, json.dumps(decided("Turn left at the corner.", longitudinal=None, lateral=TURN)), json.dumps(REPAIRED)],
+        ["components", "label", "repair"],
+    ),
+}
+
+
+@pytest.mark.parametrize("save_prompt", ["full", "reference"])
+@pytest.mark.parametrize("kind", TWO_STAGES)
+def test_the_requests_of_both_stages_are_those_that_were_sent(model, server, kind, save_prompt):
+    answers, purposes = TWO_STAGES[kind]
+    server.script = [Ok(text) for text in answers]
+    assert model(TO_THE_RIGHT, save_prompt=save_prompt, **STAGES) == 0
+    shown = show_request(record_of(model))
+    assert [one.call.purpose for one in shown] == purposes
+    assert [to_bytes(one.body)[0] for one in shown] == [request.body for request in server.requests]
+    assert all(one.same for one in shown)
+
+
+def test_a_record_says_what_was_shown_in_which_stage(model, server):
+    server.script = [Ok(SEEN), Ok(json.dumps(decided("Keep the speed.")))]
+    assert model(TO_THE_RIGHT, **STAGES) == 0
+    prompt = model.only_record().prompt
+    times = {stage: [f.label for m in prompt if m.stage == stage for f in references(m)] for stage in (1, 2)}
+    assert (len(times[1]), times[1][-1]) == (5, "t=0.00s")
+    assert (len(times[2]), times[2][0]) == (11, "t=0.50s")
 
 
 def test_the_static_part_is_kept_once_where_prompts_are_kept_by_reference(model):

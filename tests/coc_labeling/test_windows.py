@@ -89,7 +89,7 @@ def test_the_default_window_has_sixteen_times_of_which_the_fifth_is_the_keyframe
     offsets = Sampling(2, 6, 0.5).offsets_us
     assert offsets == tuple(range(-2_000_000, 6_000_000, 500_000))
     assert (len(offsets), offsets[4], offsets[-1]) == (16, 0, 5_500_000)
-    assert Sampling(2, 6, 0.5).end_us == 6_000_000
+    assert Sampling(2, 6, 0.5).edges_us[-1] == 6_000_000
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_the_default_window_has_sixteen_times_of_which_the_fifth_is_the_keyframe
     ],
 )
 def test_times_are_whole_intervals_from_the_keyframe(sampling, offsets, end_us):
-    assert (sampling.offsets_us, sampling.end_us) == (offsets, end_us)
+    assert (sampling.offsets_us, sampling.edges_us[-1]) == (offsets, end_us)
 
 
 @given(st.floats(0, 20), st.floats(0, 20), st.floats(0.01, 5))
 def test_sampled_times_lie_in_the_window_and_are_evenly_spaced(history, future, interval):
     sampling = Sampling(history, future, interval)
-    offsets = (*sampling.offsets_us, sampling.end_us)
+    offsets = sampling.edges_us
     assert -history * 1e6 - 1 <= offsets[0]
     assert offsets[-1] <= future * 1e6 + 1
     assert all(abs(b - a - interval * 1e6) <= 1 for a, b in pairwise(offsets))

@@ -217,3 +217,34 @@ def test_groups_are_cut_down_to_the_sources_of_the_wanted_clips(data):
     (found,) = find_groups(groups, frozenset({"drive1", "drive2-40"}), cuts_recordings=True)
     assert [source.recording_id for source in found.sources] == ["drive1", "drive2"]
     assert find_groups(groups, frozenset({"none"}), cuts_recordings=True) == []
+
+
+def test_ego_motion_as_it_was_recorded_is_read_beside_the_cache(tmp_path):
+    d = lively_drive(1, hz=100)
+    write_csv(tmp_path / "data", "clip", d)
+    for _ in range(2):  # the second time trajectories come from the cache
+        loader = TrajectoryLoader(TableDataset(str(tmp_path / "data")), str(tmp_path / "cache"))
+        (clip,) = loader.load(one_group(loader.dataset))
+        samples = loader.samples(clip)
+        assert (samples.t_us == d.t_us).all()
+        assert (samples.xyz[:, 0] == d.x).all()
+
+
+def test_a_part_of_a_recording_has_its_own_clock(tmp_path):
+    write_csv(tmp_path / "data", "long", lively_drive(1, seconds=45, hz=10))
+    loader = TrajectoryLoader(TableDataset(str(tmp_path / "data")))
+    clips = loader.load(one_group(loader.dataset))
+    assert [clip.clip_id for clip in clips[:2]] == ["long-0", "long-20"]
+    for clip in clips[:2]:
+        samples = loader.samples(clip)
+        assert samples.t_us[0] <= 0 < samples.t_us[-1]
+        assert abs(samples.cleaned().poses_at(np.array([0]))[0][0] - clip.result.xyz[0]).max() < 1e-9
+
+
+def test_a_clip_that_is_gone_since_is_named(tmp_path):
+    path = write_csv(tmp_path / "data", "clip", lively_drive(1))
+    loader = TrajectoryLoader(TableDataset(str(tmp_path / "data")))
+    (clip,) = loader.load(one_group(loader.dataset))
+    path.unlink()
+    with pytest.raises(ClipFailedError, match="clip"):
+        loader.samples(clip)

@@ -5,6 +5,7 @@ More are added by the entry-point groups ``coc_labeling.agents`` and ``coc_label
 
 from coc_labeling.agents.base import Agent, ModelAgent
 from coc_labeling.agents.rules import RulesAgent
+from coc_labeling.agents.two_stage import TwoStageCoCAgent
 from coc_labeling.agents.vlm import VLMCoCAgent, VLMCoCRemoteAgent
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.errors import CocLabelingError
@@ -15,7 +16,9 @@ from driving_clips import registry
 ENTRY_POINTS = "coc_labeling.agents"
 MODEL_ENTRY_POINTS = "coc_labeling.model_agents"
 AGENTS: dict[str, type[Agent]] = {"rules": RulesAgent}
-MODEL_AGENTS: dict[str, type[ModelAgent]] = {"VLMCoCAgent": VLMCoCAgent, "VLMCoCRemoteAgent": VLMCoCRemoteAgent}
+MODEL_AGENTS: dict[str, type[ModelAgent]] = {
+    agent.name: agent for agent in (VLMCoCAgent, VLMCoCRemoteAgent, TwoStageCoCAgent)
+}
 
 
 def create_agent(config: RunConfig) -> Agent | ModelAgent:

@@ -1,6 +1,8 @@
 """The forms in which a model answers, and how an answer becomes a label."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -67,11 +69,13 @@ Causes = Annotated[
 ]
 
 
-class _Answer(BaseModel):
+class AnswerForm(BaseModel):
+    """Base of the forms: closed."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class AnswerComponent(_Answer):
+class AnswerComponent(AnswerForm):
     """A critical component as a model names it."""
 
     id: ComponentName
@@ -81,14 +85,14 @@ class AnswerComponent(_Answer):
     description: str = Field(max_length=MAX_DESCRIPTION_CHARS)
 
 
-class AnswerLongitudinal(_Answer):
+class AnswerLongitudinal(AnswerForm):
     """A decision on speed."""
 
     decision: LongitudinalDecision
     cause_ids: Causes
 
 
-class AnswerLateral(_Answer):
+class AnswerLateral(AnswerForm):
     """A decision on the lane."""
 
     decision: LateralDecision
@@ -96,14 +100,14 @@ class AnswerLateral(_Answer):
     cause_ids: Causes
 
 
-class SentenceAnswer(_Answer):
+class SentenceAnswer(AnswerForm):
     """The answer where only the sentence is asked for."""
 
     unreadable: bool
     effect_on_ego_behavior: str = Field(max_length=MAX_SENTENCE_CHARS)
 
 
-class StructuredAnswer(_Answer):
+class StructuredAnswer(AnswerForm):
     """The whole label; causes stand before the decision, and the sentence last."""
 
     unreadable: bool
@@ -114,7 +118,7 @@ class StructuredAnswer(_Answer):
     effect_on_ego_behavior: str = Field(max_length=MAX_SENTENCE_CHARS)
 
 
-class RepairAnswer(_Answer):
+class RepairAnswer(AnswerForm):
     """A repaired label: it cannot add a component."""
 
     longitudinal: AnswerLongitudinal | None
@@ -133,16 +137,28 @@ def to_label(content: Any, form: type[BaseModel]) -> CoCLabel:
     Raises:
         UnusableAnswerError: no JSON object, not of the form, or no valid label.
     """
+    content = json_object(content)
+    with problems_named():
+        return _label(form.model_validate(content))
+
+
+@contextmanager
+def problems_named() -> Iterator[None]:
+    """Turn what pydantic finds wrong with an answer into words for the model."""
+    try:
+        yield
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:5])
+        raise UnusableAnswerError("; ".join(problems)) from error
+
+
+def json_object(content: Any) -> dict[str, Any]:
+    """Return an answer's JSON object; raises UnusableAnswerError where it is none."""
     if isinstance(content, str):  # it did not fit the form: say where, if it is JSON at all
         content = parse_json(content)
     if not isinstance(content, dict):
         raise UnusableAnswerError("it was not a JSON object.")
-    try:
-        answer = form.model_validate(content)
-        return _label(answer)
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:5])
-        raise UnusableAnswerError("; ".join(problems)) from error
+    return content
 
 
 def _label(answer: BaseModel) -> CoCLabel:

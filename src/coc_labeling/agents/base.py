@@ -7,9 +7,8 @@ from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel
 
-from coc_labeling.agents.consistency import DrivenFacts
 from coc_labeling.config.schema import RunConfig
-from coc_labeling.conversation import Part, Shot
+from coc_labeling.conversation import CameraFrames, Part, Shot
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.schema import CoCLabel, MetaActionSpan, Provenance, Repair, WindowInfo
 from coc_labeling.windows import Window
@@ -33,38 +32,37 @@ class Agent(ABC):
         return Provenance(agent=self.name, model=self.model, code_version=code_version, dataset=dataset)
 
 
-@dataclass(frozen=True)
-class CameraFrames:
-    """The frames of one camera in a window.
+class Facts(Protocol):
+    """What really happened in a window."""
 
-    Attributes:
-        camera: its name.
-        shots: the frames, oldest first; fewer than asked for where the video has none.
-        missing: how many of the sampled times have no frame.
-        notes: what was wrong with the video.
-    """
-
-    camera: str
-    shots: tuple[Shot, ...]
-    missing: int = 0
-    notes: tuple[str, ...] = ()
+    def contradictions(self, label: CoCLabel) -> list[str]:
+        """Return, in words, where a label contradicts it; empty where nothing does."""
 
 
 @dataclass(frozen=True)
 class PreparedWindow:
-    """A window ready to be asked about: all that a model is told, and what is needed to judge its answer."""
+    """A window ready to be asked about: all that a model is told, and what is needed to judge its answer.
+
+    Attributes:
+        keyframe: the moment.
+        info: its extent, as it is recorded.
+        starting: the meta-actions that start there.
+        parts: what the first question says.
+        later: what later questions add, of agents that ask in steps.
+        facts: what labels are compared with.
+    """
 
     keyframe: Keyframe
     info: WindowInfo
     starting: tuple[MetaActionSpan, ...]
     parts: tuple[Part, ...]
-    facts: DrivenFacts
-    motion_text: str
+    facts: Facts
+    later: tuple[Part, ...] = ()
 
     @property
     def shots(self) -> list[Shot]:
         """All frames, in the order they are sent."""
-        return [shot for part in self.parts for _, shot in part.frames]
+        return [shot for part in (*self.parts, *self.later) for _, shot in part.frames]
 
 
 class Ask(Protocol):
@@ -87,10 +85,18 @@ class Labelled:
 class ModelAgent(ABC):
     """Turns windows into labels with the answers of a model.
 
-    ``prepare`` runs in worker processes, ``label`` beside many others of its kind in the process that asks.
+    ``prepare`` runs in worker processes, ``label`` beside many others of its kind in the process that asks. What is
+    asked depends on nothing but the prepared window and the answers: so ``coc show-request`` can ask again.
+
+    Attributes:
+        name: of the agent, in records.
+        needs_history: windows come with their ego motion as recorded, and frames are either up to the keyframe or
+            after it; ``history.history_view`` makes of it what was known at the keyframe.
+        prompt_version, prompt_hash: of its texts and schemas, in records.
     """
 
     name: ClassVar[str]
+    needs_history: ClassVar[bool] = False
     prompt_version: str
     prompt_hash: str
 
@@ -106,6 +112,17 @@ class ModelAgent(ABC):
     @abstractmethod
     def prepare(self, window: Window, cameras: Sequence[CameraFrames]) -> PreparedWindow:
         """Return what a model is told of a window."""
+
+    @staticmethod
+    def info(window: Window, cameras: Sequence[CameraFrames]) -> WindowInfo:
+        """Return a window's extent with what its frames add to it."""
+        return window.info.model_copy(
+            update={
+                "frames": sum(len(frames.shots) for frames in cameras),
+                "missing_frames": sum(frames.missing for frames in cameras),
+                "notes": tuple(note for frames in cameras for note in frames.notes),
+            }
+        )
 
     @abstractmethod
     async def label(self, prepared: PreparedWindow, ask: Ask) -> Labelled:

@@ -104,6 +104,10 @@ class DrivenFacts:
     fastest_mps: float
     complete: bool
 
+    def contradictions(self, label: CoCLabel) -> list[str]:
+        """Return, in words, where a label contradicts what ego did; empty where nothing does."""
+        return contradictions(label, self)
+
     def steering(self) -> frozenset[str]:
         """Return the sides that ego steers or turns to; backwards driving has none, moving over is no steering."""
         moves_over = (*LANE_CHANGES, *SHIFTS)

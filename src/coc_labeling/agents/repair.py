@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from coc_labeling.agents.answers import (
     RepairAnswer,
     SentenceAnswer,
     UnusableAnswerError,
     not_a_sentence,
+    problems_named,
     structured_label,
     to_label,
 )
@@ -54,16 +55,13 @@ def repaired_label(label: CoCLabel, content: Any, form: type[BaseModel]) -> CoCL
     if form is SentenceAnswer:
         after = to_label(content, form)
     else:
-        try:
+        with problems_named():
             answer = RepairAnswer.model_validate(parse_json(content) if isinstance(content, str) else content)
             sentence = " ".join((answer.effect_on_ego_behavior or "").split())
             if (nothing := not_a_sentence(sentence)) is not None and nothing.abstention:
                 raise UnusableAnswerError(nothing.abstention.detail)
             after = structured_label(answer, list(label.components), sentence)
-        except ValidationError as error:
-            problems = (f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:5])
-            raise UnusableAnswerError("; ".join(problems)) from error
-        after = _with_cited_components(after)
+        after = _with_cited_components(after).model_copy(update={"emerged_after": label.emerged_after})
     if after.abstention is not None:
         raise UnusableAnswerError(after.abstention.detail)
     if added := _added_causes(label, after):

@@ -58,6 +58,16 @@ class OpenAICompatibleConfig(_Section):
         return value
 
 
+class VllmConfig(_Section):
+    """How a Qwen model runs inside this process."""
+
+    tensor_parallel: int | None = Field(ge=1)
+    data_parallel: int | None = Field(ge=1)
+    max_num_seqs: int | None = Field(ge=1)
+    max_model_len: int = Field(ge=1024)
+    gpu_memory_utilization: float | None = Field(gt=0, le=1)
+
+
 class PriceConfig(_Section):
     """USD per million tokens."""
 
@@ -205,6 +215,8 @@ class RunConfig(_Section):
     response_cache_dir: str | None
     log_json: bool
     openai_compatible: OpenAICompatibleConfig
+    model_path: str | None
+    vllm: VllmConfig
     price: PriceConfig
     egress: EgressConfig
     server_ip: str | list[str] | None

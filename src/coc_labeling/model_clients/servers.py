@@ -3,17 +3,31 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from coc_labeling.model_clients.retrying import Timing
-
-if TYPE_CHECKING:
-    from coc_labeling.model_clients.transport import Server
 
 REMEMBERED_SESSIONS = 10_000
 
 
-class ServerPool:
+class Lendable(Protocol):
+    """A server, or an engine inside this process.
+
+    Attributes:
+        in_flight: requests that it has.
+        down_until: when it may be asked again, in s of the pool's clock.
+        suspect: whether it failed the last time.
+    """
+
+    in_flight: int
+    down_until: float
+    suspect: bool
+
+
+T = TypeVar("T", bound=Lendable)
+
+
+class ServerPool(Generic[T]):
     """Servers of the same model: a session stays with its server, a new one goes where the fewest requests are.
 
     Args:
@@ -21,13 +35,13 @@ class ServerPool:
         timing: the clock.
     """
 
-    def __init__(self, servers: Sequence["Server"], timing: Timing) -> None:
+    def __init__(self, servers: Sequence[T], timing: Timing) -> None:
         self.servers = tuple(servers)
         self._timing = timing
-        self._sessions: OrderedDict[str, Server] = OrderedDict()
+        self._sessions: OrderedDict[str, T] = OrderedDict()
 
     @contextmanager
-    def lend(self, session: str | None) -> Iterator["Server"]:
+    def lend(self, session: str | None) -> Iterator[T]:
         """Give the server for one attempt and count it as loaded until the end."""
         server = self._pick(session)
         server.in_flight += 1
@@ -36,7 +50,7 @@ class ServerPool:
         finally:
             server.in_flight -= 1
 
-    def _pick(self, session: str | None) -> "Server":
+    def _pick(self, session: str | None) -> T:
         bound = self._sessions.get(session) if session is not None else None
         # A session whose server is gone moves: its caches are lost anyway, and its answer need not be.
         server = bound if bound is not None and self._usable(bound) else self._least_loaded()
@@ -47,11 +61,11 @@ class ServerPool:
                 self._sessions.popitem(last=False)
         return server
 
-    def _usable(self, server: "Server") -> bool:
+    def _usable(self, server: T) -> bool:
         # Of a server that was down, one request finds out whether it is back, not a crowd of them.
         return self._timing.now() >= server.down_until and not (server.suspect and server.in_flight)
 
-    def _least_loaded(self) -> "Server":
+    def _least_loaded(self) -> T:
         usable = [server for server in self.servers if self._usable(server)]
         if usable:
             return min(usable, key=lambda server: server.in_flight)

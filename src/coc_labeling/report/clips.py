@@ -11,7 +11,7 @@ from coc_labeling.report.runs import MetaActionRun, Run
 from coc_labeling.report.sample import Candidate, clip_ids_by_run
 from coc_labeling.report.tables import read_clips
 from coc_labeling.results import ABSTENTION, LABELS_SCHEMA, read_valid
-from coc_labeling.schema import UNOBSERVED, Component, Record
+from coc_labeling.schema import UNOBSERVED, Component, EmergedAfter, Record
 from driving_clips.datasets import open_dataset
 from driving_clips.datasets.base import recording_of
 from driving_clips.ego_motion import EgoMotion
@@ -64,6 +64,12 @@ class Keyframe:
         return self.record.label.components if self.record else ()
 
     @property
+    def emerged_after(self) -> str:
+        """What came into sight only after the keyframe, as text; empty where nothing is noted."""
+        later = self.record.label.emerged_after if self.record else None
+        return _describe(later) if later else ""
+
+    @property
     def detail(self) -> str:
         """What an abstention says beyond its reason."""
         abstention = self.record.label.abstention if self.record else None
@@ -100,7 +106,7 @@ class ClipView:
     unreadable: str = ""
 
 
-def _describe(component: Component) -> str:
+def _describe(component: Component | EmergedAfter) -> str:
     kind = f"{component.category} · {component.relation}" if component.relation else str(component.category)
     return f"{kind.replace('_', ' ')}: {component.description}"
 

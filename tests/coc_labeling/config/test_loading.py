@@ -90,6 +90,8 @@ OURS = {
     *(f"vlm_agent.{key}" for key in ("structured_output", "seed", "max_tokens")),
     *(f"openai_compatible.{key}" for key in ("base_url", "model", "api_key_env", "response_format")),
     *(f"openai_compatible.{key}" for key in ("token_parameter", "omit_parameters", "extra_body")),
+    *("model_path", "vllm.tensor_parallel", "vllm.data_parallel", "vllm.max_num_seqs", "vllm.max_model_len"),
+    "vllm.gpu_memory_utilization",
     *(f"price.{key}" for key in ("prompt", "response", "cached_prompt")),
     *("egress.allow_hosts", "egress.redactor"),
     *(f"data_loader.video.{key}" for key in ("jpeg_quality", "max_side", "max_pixels")),

@@ -65,12 +65,12 @@ def known_of(own, agent=None) -> str:
 
 
 def speeds(own, sampling: Sampling = DEFAULT) -> dict[float, tuple[float, float]]:
-    found = re.findall(r"\(t=(.+)s\) longitudinal (.+), lateral (.+)", speed_text(own, sampling))
+    found = re.findall(r"\(t=(.+)s\) longitudinal (.+), lateral (.+)", speed_text(own, sampling.edges_us))
     return {float(t): (float(along), float(left)) for t, along, left in found}
 
 
 def actions(own, sampling: Sampling = DEFAULT, *, as_words: bool = True, with_times: bool = True) -> list[str]:
-    return meta_action_text(own, sampling, as_words=as_words, with_times=with_times).splitlines()
+    return meta_action_text(own, sampling.offsets_us, as_words=as_words, with_times=with_times).splitlines()
 
 
 def test_a_window_is_told_to_the_byte():
@@ -125,7 +125,7 @@ def test_lateral_speed_is_positive_to_the_left(slip, expected, heading):
         vy=np.full(len(d), forward * np.sin(heading) + left * np.cos(heading)),
     )
     assert set(speeds(window(d=turned)).values()) == {(6.0, slip)}
-    assert expected in speed_text(window(d=turned), DEFAULT)
+    assert expected in speed_text(window(d=turned), DEFAULT.edges_us)
 
 
 def test_speed_is_negative_backwards():
@@ -145,7 +145,7 @@ def test_the_mirrored_drive_has_the_opposite_lateral_speed():
 @pytest.mark.parametrize("speed", [-0.004, -1e-12, -0.0, 0.004])
 def test_there_is_no_minus_zero(speed):
     d = replace(drive(speed=speed), vy=np.full(201, speed))
-    assert "-0.00" not in speed_text(window(d=d), DEFAULT)
+    assert "-0.00" not in speed_text(window(d=d), DEFAULT.edges_us)
     assert seconds(-4_000, 2) == "t=0.00s"
     assert seconds(-40_000, 1) == "t=0.0s"
 
@@ -215,12 +215,12 @@ def test_what_lies_after_the_clip_is_not_told_and_the_prompt_says_so(t0_us, last
 def test_a_late_start_of_ego_motion_is_a_start():
     own = window(6_000_000, first_tick=50, spans=SPANS)
     assert min(speeds(own)) == -1.0
-    assert window_text(own, []).startswith("The recording begins 1.0 s before t=0")
+    assert window_text(own.info, []).startswith("The recording begins 1.0 s before t=0")
 
 
 def test_both_ends_and_missing_frames_are_told_together():
     own = window(1_000_000, d=drive(3.0))
-    assert window_text(own, ["There is no frame of front."]).splitlines() == [
+    assert window_text(own.info, ["There is no frame of front."]).splitlines() == [
         "The recording begins 1.0 s before t=0: there is nothing earlier.",
         "The recording ends 2.0 s after t=0: what ego does later is not known.",
         "There is no frame of front.",
@@ -228,7 +228,7 @@ def test_both_ends_and_missing_frames_are_told_together():
 
 
 def test_nothing_is_said_of_a_whole_window():
-    assert window_text(window(), []) == ""
+    assert window_text(window().info, []) == ""
 
 
 def test_the_last_speed_of_a_whole_window_is_there():
@@ -252,4 +252,4 @@ def test_no_text_names_the_clip_or_a_time_on_its_clock(t0_us, cameras):
 def test_the_last_hundredths_of_a_second_are_said_to_be_missing():
     own = window(14_050_000)  # 6 s later the clip is over
     assert max(speeds(own)) == 5.5
-    assert window_text(own, [])
+    assert window_text(own.info, [])

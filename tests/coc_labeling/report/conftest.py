@@ -16,6 +16,7 @@ from coc_labeling.results import LABELS_SCHEMA, ExperimentFolder
 from coc_labeling.schema import (
     CoCLabel,
     Component,
+    EmergedAfter,
     Lateral,
     Longitudinal,
     Record,
@@ -77,6 +78,7 @@ def _lead(track_id: str | None, description: str) -> CoCLabel:
         longitudinal=Longitudinal(decision="follow_lead", cause_ids=("c1",)),
         lateral=Lateral(decision="change_lane", direction="left", cause_ids=("unobserved",)),
         components=(component,),
+        emerged_after=EmergedAfter(category="road_event", description=f"later {description}"),
         trace=f"trace {description}",
         effect_on_ego_behavior=f"sentence {description}",
     )

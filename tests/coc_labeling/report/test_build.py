@@ -115,6 +115,11 @@ def test_figures_show_speed_spans_keyframes_and_the_cited_track(comma_page):
     assert all(len(uri) < MAX_FIGURE_BYTES for uri in comma_page.figures)
 
 
+def test_what_emerged_later_is_shown_apart_from_causes(comma_page):
+    text = " ".join(comma_page.text.split())
+    assert "only later road event: later " in text
+
+
 def test_hostile_texts_are_shown_as_text(traffic_page):
     page = traffic_page
     assert "script" not in page.tags

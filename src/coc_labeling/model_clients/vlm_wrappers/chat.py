@@ -38,7 +38,7 @@ class ChatWrapper(BaseWrapper):
     bounds_texts = True
     provider_hosts: tuple[str, ...] = ()
     _access: tuple[Access, ...] | None = None
-    _pool: ServerPool | None = None
+    _pool: "ServerPool[Server] | None" = None
     _has_answered = False  # once it has, key, address and model's name are right
 
     @abstractmethod
@@ -86,7 +86,7 @@ class ChatWrapper(BaseWrapper):
         assert self._access is not None
         return self._access
 
-    def pool(self) -> ServerPool:
+    def pool(self) -> "ServerPool[Server]":
         """Return the servers; the first call imports what talks to them."""
         access = self._configured()
         if self._pool is None:

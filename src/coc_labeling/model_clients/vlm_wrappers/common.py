@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
@@ -27,6 +27,43 @@ Message = dict[str, Any]
 _lock = threading.Lock()
 
 
+class TimedFrame(NamedTuple):
+    """A frame of a video with its time.
+
+    Attributes:
+        label: a text that says its time to the model.
+        image: the picture.
+        t_sec: its time in s, on any clock: only differences are used.
+    """
+
+    label: str
+    image: Image
+    t_sec: float
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """How a model runs inside this process, with vLLM.
+
+    Attributes:
+        model_path: a folder with a checkpoint, None for the model's own from Hugging Face.
+        tensor_parallel: GPUs of one replica, None for the fewest that hold it.
+        data_parallel: replicas, None for as many as there are GPUs for.
+        max_num_seqs: requests that a replica works on at once, None to choose.
+        max_model_len: tokens of a prompt and its answer.
+        gpu_memory_utilization: share of each GPU's memory, None for VLLM_GPU_MEMORY_UTILIZATION, else 0.95.
+        videos_per_prompt: most videos in one conversation.
+    """
+
+    model_path: str | None = None
+    tensor_parallel: int | None = None
+    data_parallel: int | None = None
+    max_num_seqs: int | None = None
+    max_model_len: int = 32768
+    gpu_memory_utilization: float | None = None
+    videos_per_prompt: int = 2
+
+
 @dataclass(frozen=True)
 class ModelSettings:
     """How models are reached, from the configuration; wrappers take what concerns them.
@@ -41,6 +78,7 @@ class ModelSettings:
         token_parameter: the limit's name in the request, None for the wrapper's usual one.
         omit_parameters: parameters of the request to leave out, for servers that refuse them.
         extra_body: more fields of the request; they win over ours.
+        local: of models inside this process.
     """
 
     allow_hosts: tuple[str, ...] = ()
@@ -52,6 +90,7 @@ class ModelSettings:
     token_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
     omit_parameters: tuple[str, ...] = ()
     extra_body: Mapping[str, Any] | None = None
+    local: LocalSettings = LocalSettings()
 
 
 def encode_image(content: Image) -> str:
@@ -82,10 +121,12 @@ class BaseWrapper:
         model_id: the provider's name of the model.
         egress: what was sent to which host.
         settings: see ``configure``.
+        log_path: where a model inside this process writes its log; None for a temporary file.
     """
 
     needs_frames: bool = True
     preferred_in_flight: int = 8
+    log_path: str | None = None
     _threads: ThreadPoolExecutor | None = None
 
     def __init__(
@@ -133,14 +174,18 @@ class BaseWrapper:
         """Return provider, addresses and model for records; no secrets."""
         return {"provider": type(self).__name__, "base_urls": [], "model": self.model_id}
 
+    def measured(self) -> dict[str, Any]:
+        """Return what a model inside this process measured of its work; nothing for others."""
+        return {}
+
     def add_message(self, role: str, m_type: str, content: Any) -> Message:
         """Return a chat message.
 
         Args:
             role: system, user or assistant.
             m_type: text, image or video.
-            content: a text; an image (see ``encode_image``); or the frames of a video in order, each an image or a
-                pair of a text that labels it and an image.
+            content: a text; an image (see ``encode_image``); or the frames of a video in order, each an image, a pair
+                of a text that labels it and an image, or a ``TimedFrame``.
 
         Raises:
             CocLabelingError: none of these.
@@ -291,18 +336,34 @@ def _parts(m_type: str, content: Any) -> Iterable[dict[str, Any]]:
     if m_type == "image":
         return [_image_part(content)]
     if m_type == "video":
-        if isinstance(content, str | bytes | Path) or not len(content):
-            raise CocLabelingError("a video is a list of at least one frame")
-        return [part for frame in content for part in _frame_parts(frame)]
+        return [part for frame in frames_of(content) for part in _frame_parts(frame)]
     raise CocLabelingError(f"m_type {m_type!r}; expected one of: text, image, video")
 
 
-def _frame_parts(frame: Any) -> list[dict[str, Any]]:
+def frames_of(content: Any) -> list[TimedFrame | tuple[str, Image]]:
+    """Return the frames of a video with their labels; one without is labelled with an empty text.
+
+    Raises:
+        CocLabelingError: no frames.
+    """
+    if isinstance(content, str | bytes | Path) or not len(content):
+        raise CocLabelingError("a video is a list of at least one frame")
+    return [_labelled(frame) for frame in content]
+
+
+def _labelled(frame: Any) -> TimedFrame | tuple[str, Image]:
+    if isinstance(frame, TimedFrame):
+        return frame
     if isinstance(frame, tuple | list):
         if len(frame) != 2 or not isinstance(frame[0], str):
             raise CocLabelingError("a frame of a video is an image, or a pair of a text and an image")
-        return [{"type": "text", "text": frame[0]}, _image_part(frame[1])]
-    return [_image_part(frame)]
+        return (frame[0], frame[1])
+    return ("", frame)
+
+
+def _frame_parts(frame: TimedFrame | tuple[str, Image]) -> list[dict[str, Any]]:
+    label, image = frame[0], frame[1]
+    return [*([{"type": "text", "text": label}] if label else []), _image_part(image)]
 
 
 def _image_part(content: Image) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import asyncio
+import importlib.metadata
 
 import pytest
 
@@ -7,6 +8,7 @@ from coc_labeling.model_clients.errors import EgressRefused, ModelUnreachable, M
 from coc_labeling.model_clients.vlm_wrappers import (
     MODEL_WRAPPER_REGISTRY,
     QWEN_MODEL_SPECS,
+    LocalSettings,
     ModelSettings,
     QwenWrapper,
     create_model_wrapper,
@@ -35,10 +37,19 @@ def test_addresses(ip_addr, urls):
     assert list(server_urls(ip_addr)) == urls
 
 
-def test_without_server():
-    with pytest.raises(ModelUnusable, match=r"vllm serve Qwen/Qwen3\.5-35B-A3B") as caught:
+def test_without_server_vllm_is_needed(monkeypatch):
+    def not_installed(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", not_installed)
+    with pytest.raises(ModelUnusable, match=r"pip install 'coc-toolkit\[vlm,vllm\]'.*server_ip"):
         create_model_wrapper("qwen3.5_35b")
-    assert "not in this version" in str(caught.value)
+
+
+def test_a_checkpoint_of_one_s_own_is_not_for_servers():
+    settings = ModelSettings(local=LocalSettings(model_path="/models/mine"))
+    with pytest.raises(ModelUnusable, match="leave out server_ip, or model_path"):
+        create_model_wrapper("qwen3.5_35b", ip_addr="localhost", settings=settings)
 
 
 def test_server_elsewhere_must_be_allowed():
