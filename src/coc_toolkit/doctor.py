@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,13 +12,15 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from coc_toolkit.doctor_gpu import examine_local_models
+
 OUR_PACKAGES = ("driving_clips", "batch_runs", "meta_action", "coc_labeling", "coc_toolkit")
 OUR_COMMANDS = ("coc", "meta-action-autolabel")
 
 # extra: (distributions, what it is for)
 EXTRAS = {
     "vlm": (("av", "openai"), "labels from vision-language models behind HTTP"),
-    "vllm": (("vllm",), "local models on a GPU (in a later version)"),
+    "vllm": (("vllm",), "local models on a GPU, in process"),
     "review": (("fastapi", "uvicorn"), "human review in the browser (in a later version)"),
     "model": (("torch", "transformers", "accelerate", "safetensors"), "the reasoning model (in a later version)"),
     "ray": (("ray",), "many machines (in a later version)"),
@@ -36,7 +37,7 @@ CREDENTIALS = {
     ),
     "NVIDIA inference": (("NVIDIA_API_KEY",), "gpt5 and gpt5.5, second choice"),
     "OpenAI": (("OPENAI_API_KEY",), "gpt5 and gpt5.5, third choice"),
-    "Hugging Face": (("HF_TOKEN",), "gated model weights and datasets (in a later version)"),
+    "Hugging Face": (("HF_TOKEN",), "download of gated model weights"),
 }
 
 
@@ -51,7 +52,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at this installation; nothing is changed and nothing is sent."""
-    return [*_installation(), *_shadowing(), *_extras(), *_credentials(), *_machine()]
+    return [*_installation(), *_shadowing(), *_extras(), *_credentials(), *_machine(), *_local_models()]
 
 
 def _installation() -> Iterator[Finding]:
@@ -127,19 +128,11 @@ def _machine() -> Iterator[Finding]:
     yield Finding("Machine", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     ffmpeg = shutil.which("ffmpeg")
     yield Finding("Machine", bool(ffmpeg) or None, f"ffmpeg: {ffmpeg or 'not found (only needed for writing videos)'}")
-    yield Finding("Machine", *_gpu())
 
 
-def _gpu() -> tuple[bool | None, str]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None, "GPU: no NVIDIA driver found (only needed for local models)"
-    query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError) as error:
-        return False, f"GPU: nvidia-smi fails ({error})"
-    return True, f"GPU: {'; '.join(answer.strip().splitlines())}"
+def _local_models() -> Iterator[Finding]:
+    for ok, text in examine_local_models(has_vllm=_version("vllm") is not None):
+        yield Finding("Local models", ok, text)
 
 
 def _pip_install(extra: str = "") -> str:
