@@ -25,12 +25,13 @@ class Scale:
     rate_clips: int  # five windows each, labelled by a model
     finished_records: int  # of the experiment that is resumed
     real_clips: int  # of 1080p, labelled by a model
+    vllm_clips: int  # five windows each, labelled by a tiny model
     repeats: int
     growing_repeats: int
 
 
-FULL = Scale(4_000, 104, (52, 104, 208), 30_000, 800, 100_000, 100, 5, 2)
-QUICK = Scale(1_000, 4, (2, 4, 8), 3_000, 20, 500, 3, 2, 1)
+FULL = Scale(4_000, 104, (52, 104, 208), 30_000, 800, 100_000, 100, 30, 5, 2)
+QUICK = Scale(1_000, 4, (2, 4, 8), 3_000, 20, 500, 3, 4, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ def run_process(command: Sequence[str], *, sample_memory: bool = False) -> Proce
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output}")
     return ProcessRun(wall, usage.ru_utime + usage.ru_stime, peak.rss, peak.pss)
+
+
+def output_of(command: Sequence[str]) -> str:
+    """Run a command to its end and return the last line that it prints; raises RuntimeError where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+    return done.stdout.strip().splitlines()[-1]
 
 
 def script(name: str) -> str:

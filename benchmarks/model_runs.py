@@ -45,7 +45,7 @@ def measure(scale: Scale, folder: Path) -> list[Row]:
 
 def _rate(scale: Scale, folder: Path) -> list[Row]:
     inputs = Inputs(folder)
-    clips = inputs.write(scale.rate_clips, _tiny_video())
+    clips = inputs.write(scale.rate_clips, tiny_video())
     windows = clips * PER_CLIP
     rates, steady = [], []
     for _ in range(scale.growing_repeats + 1):
@@ -63,7 +63,7 @@ def _rate(scale: Scale, folder: Path) -> list[Row]:
 
 def _resume(scale: Scale, folder: Path) -> list[Row]:
     inputs = Inputs(folder)
-    inputs.write(scale.finished_records // PER_CLIP + 2, _tiny_video(), with_video=2)
+    inputs.write(scale.finished_records // PER_CLIP + 2, tiny_video(), with_video=2)
     run_dir = inputs.finish(scale.finished_records)
     seconds = []
     for _ in range(scale.growing_repeats + 1):
@@ -135,6 +135,11 @@ class Inputs:
 
     def label(self, url: str, *, sample_memory: bool = False, **settings: object) -> ProcessRun:
         """Run Step 3 as a process."""
+        command = [sys.executable, "-m", "coc_labeling.data_labeling", *self.overrides(url, **settings)]
+        return run_process(command, sample_memory=sample_memory)
+
+    def overrides(self, url: str, **settings: object) -> list[str]:
+        """Return what the command is told."""
         given = {
             "model_name": "openai_compatible",
             "openai_compatible.base_url": url,
@@ -147,8 +152,7 @@ class Inputs:
             "response_cache_dir": self.out / f"cache-{time.time_ns()}",
             **settings,
         }
-        command = [sys.executable, "-m", "coc_labeling.data_labeling", *(f"{k}={v}" for k, v in given.items())]
-        return run_process(command, sample_memory=sample_memory)
+        return [f"{key}={value}" for key, value in given.items()]
 
     def last_summary(self) -> dict:
         """Return what the latest run kept of itself."""
@@ -210,7 +214,7 @@ def _times() -> str:
     return "".join(f"{i} {round(i * 1e6 / frames.FPS)}\n" for i in range(frames.FRAMES))
 
 
-def _tiny_video() -> bytes:
+def tiny_video() -> bytes:
     """Return a video of 20 s of 144 x 96 pixels."""
     import io
     from fractions import Fraction

@@ -7,12 +7,28 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import frames, growing_runs, keyframes, meta_actions_from_zips, meta_actions_in_memory, model_runs
+from benchmarks import (
+    frames,
+    growing_runs,
+    keyframes,
+    meta_actions_from_zips,
+    meta_actions_in_memory,
+    model_runs,
+    vllm_runs,
+)
 from benchmarks.measuring import FULL, QUICK, Row, table
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
-    for module in (meta_actions_in_memory, meta_actions_from_zips, growing_runs, keyframes, frames, model_runs)
+    for module in (
+        meta_actions_in_memory,
+        meta_actions_from_zips,
+        growing_runs,
+        keyframes,
+        frames,
+        model_runs,
+        vllm_runs,
+    )
 }
 
 
