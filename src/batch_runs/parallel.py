@@ -15,6 +15,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 IN_FLIGHT_PER_WORKER = 3
+_WORKER_NAME = "SpawnProcess-"
 
 
 class WorkerDied:
@@ -108,9 +109,14 @@ def _alone(function: Callable[[Task], Result], task: Task) -> Result | WorkerDie
 
 
 def stop_workers() -> None:
-    """End all worker processes of this process at once: what they are working on is not wanted any more."""
+    """End all worker processes of this process at once: what they are working on is not wanted any more.
+
+    Workers bear the name that multiprocessing gives; a child with a name of its own, such as the engine of a model in
+    this process, is not one of them.
+    """
     for child in multiprocessing.active_children():
-        child.kill()
+        if child.name.startswith(_WORKER_NAME):
+            child.kill()
 
 
 class _Pool(ProcessPoolExecutor):

@@ -18,6 +18,7 @@ from coc_labeling.inputs import Inputs, read_inputs, shard_of
 from coc_labeling.job_split import experiment_path
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.pricing import estimate_tokens
+from coc_labeling.model_clients.vlm_wrappers.qwen import QwenWrapper
 from coc_labeling.model_run import make_asker, make_preparer, open_model, price_of
 from coc_labeling.rehearsal import Asked, KnownFacts, asked_at_least
 from coc_labeling.results import ExperimentFolder
@@ -54,7 +55,8 @@ def dry_run(config: RunConfig) -> list[str]:
     if not isinstance(agent, ModelAgent):
         return [*lines, f"model_name={config.model_name} asks no model: nothing leaves this machine"]
     model = open_model(config)
-    hosts = ", ".join(getattr(model, "hosts", ())) or "none known"
+    runs_here = isinstance(model, QwenWrapper) and model.is_local
+    hosts = ", ".join(getattr(model, "hosts", ())) or ("none, the model runs here" if runs_here else "none known")
     lines.append(f"hosts: {hosts}")
     sampled = _spread(due)
     sizes, problems = _measure(config, agent, model, inputs, sampled)

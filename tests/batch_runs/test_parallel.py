@@ -1,8 +1,10 @@
+import multiprocessing
 import os
+import time
 
 import pytest
 
-from batch_runs.parallel import WorkerDied, map_ordered, useful_workers
+from batch_runs.parallel import WorkerDied, map_ordered, stop_workers, useful_workers
 from builders.tasks import die_on_deadly, explode, halves, leave_a_trace, tidy, where_am_i
 
 
@@ -77,3 +79,15 @@ def test_who_stops_taking_results_ends_the_workers_soon(tmp_path):
 def test_nothing_to_do_is_done():
     assert list(map_ordered(tidy, [], 2)) == []
     assert list(map_ordered(tidy, [], 1, isolated=True)) == []
+
+
+def test_stopping_the_workers_leaves_other_processes_alone():
+    engine = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,), name="Engine")
+    engine.start()
+    results = map_ordered(where_am_i, range(4), 1, isolated=True, stopped=lambda: True)
+    next(results)
+    stop_workers()
+    list(results)
+    assert engine.is_alive()
+    engine.kill()
+    engine.join()

@@ -258,7 +258,7 @@ def test_models_that_are_not_here_are_told_with_where_they_would_run(smi, tmp_pa
         (None, f"weights: looked for in {tmp_path}/cache, then in {tmp_path}/models; downloads go to {tmp_path}/cache")
     ]
     assert said(about="qwen") == [
-        (None, "qwen3.5_35b: not here, or not complete; about 70 GB; would run as 4 x 2 GPUs"),
+        (None, "qwen3.5_35b: not here, or not complete; about 70 GB; would run as 8 x 1 GPUs"),
         (None, "qwen3_vl_235b_awq: not here, or not complete; about 125 GB; would run as 4 x 2 GPUs"),
         (None, "qwen3.5_397b_fp8: not here, or not complete; about 400 GB; would run as 1 x 8 GPUs"),
     ]

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 _FENCED = re.compile(r"```(?:json)?[ \t]*\r?\n(.*?)```", re.DOTALL | re.IGNORECASE)
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(strict=False)  # decoders of servers let line breaks through inside texts
 
 
 def parse_json(text: str) -> dict[str, Any] | None:
@@ -39,7 +39,7 @@ def _after_thinking(text: str) -> str:
 
 def _load(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         # ValueError is also what Python says to integers of more than 4,300 digits.
         return None

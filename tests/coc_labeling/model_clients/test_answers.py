@@ -78,3 +78,9 @@ def test_last_of_two_equal_keys_wins():
 
 def test_thinking_without_its_opening_tag():
     assert parse_json('it is {"a": 0}?</think>{"a": 1}') == {"a": 1}
+
+
+def test_line_breaks_inside_texts_are_read():
+    """Grammars of servers let models write them as they are."""
+    assert parse_json('{"a": "one\ntwo\tthree"}') == {"a": "one\ntwo\tthree"}
+    assert parse_json('So: {"a": "one\ntwo"}') == {"a": "one\ntwo"}

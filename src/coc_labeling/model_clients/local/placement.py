@@ -8,7 +8,8 @@ from coc_labeling.model_clients.errors import ModelUnusable
 GIB = 2**30
 # Of the memory that vLLM may use, the part that weights leave free. It becomes KV cache and activations; with much
 # less, a few windows of 16 frames fill the cache, and the GPU waits for them instead of working on many.
-KV_SHARE = 0.2
+KV_SHARE = 0.1
+TIGHT_BYTES = 2 * GIB  # with less than this beside the weights nothing works
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def place(
 
     Example:
         >>> place([Gpu(str(i), "H100", 80 * GIB) for i in range(8)], 125 * GIB, 64, 0.95)
-        Placement(tensor_parallel=4, data_parallel=2)
+        Placement(tensor_parallel=2, data_parallel=4)
     """
     usable = min(gpu.memory_bytes for gpu in gpus) * utilization
     size = tensor_parallel or _smallest(len(gpus), weight_bytes, heads, usable, data_parallel or 1)
@@ -96,14 +97,20 @@ def place(
 
 
 def _smallest(count: int, weight_bytes: int, heads: int, usable: float, replicas: int) -> int:
-    size = 1
-    while size * replicas <= count:
-        if heads % size == 0 and weight_bytes / size <= (1 - KV_SHARE) * usable:
+    sizes = [size for size in _powers_of_two(count // replicas) if heads % size == 0]
+    for size in sizes:
+        if weight_bytes / size <= (1 - KV_SHARE) * usable:
             return size
-        size *= 2
+    # The user has no more GPUs: better a small KV cache than nothing.
+    if sizes and weight_bytes / sizes[-1] <= usable - TIGHT_BYTES:
+        return sizes[-1]
     held = f"{replicas} replicas of " if replicas > 1 else ""
     raise ModelUnusable(
         f"{held}{weight_bytes / GIB:.0f} GiB of weights do not fit, with room for a KV cache, on {count} GPUs of which "
         f"{usable / GIB:.0f} GiB each may be used: use more or larger GPUs, a smaller model, or servers (server_ip)",
         code="placement",
     )
+
+
+def _powers_of_two(most: int) -> list[int]:
+    return [1 << n for n in range(most.bit_length())]

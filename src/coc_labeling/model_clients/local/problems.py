@@ -64,8 +64,8 @@ _KNOWN = (
     _known(
         "torch",
         r"libtorch_cuda\.so|undefined symbol.{0,200}?(?:torch|c10)|libcudart\.so",
-        "vllm and torch do not belong together (libtorch_cuda.so): install both anew in one environment, "
-        "pip install --force-reinstall 'coc-toolkit[vlm,vllm]', or use the Docker image",
+        "vllm and torch do not belong together (libtorch_cuda.so): use the Docker image, or install both anew in one "
+        "environment as docs/local_models.md says",
     ),
     _known(
         "driver",

@@ -43,7 +43,7 @@ BUSY_GPU = (
         (
             "ImportError: libtorch_cuda.so: cannot open shared object file: No such file or directory",
             "torch",
-            ["libtorch_cuda.so", "pip install"],
+            ["libtorch_cuda.so", "Docker image"],
         ),
         ("RuntimeError: Found no NVIDIA driver on your system.", "driver", ["--gpus all"]),
     ],
