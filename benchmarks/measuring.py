@@ -96,11 +96,11 @@ def run_process(command: Sequence[str], *, sample_memory: bool = False) -> Proce
 
 
 def output_of(command: Sequence[str]) -> str:
-    """Run a command to its end and return the last line that it prints; raises RuntimeError where it fails."""
+    """Run a command to its end and return the JSON object that it prints; raises RuntimeError where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    return done.stdout.strip().splitlines()[-1]
+    return next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{"))  # among logs
 
 
 def script(name: str) -> str:

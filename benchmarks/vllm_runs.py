@@ -6,6 +6,7 @@ Needs the environment of ``make test-vllm``; ``make bench-vllm`` runs it there.
 import asyncio
 import importlib.util
 import json
+import os
 import re
 import statistics
 import sys
@@ -49,7 +50,8 @@ def measure(scale: Scale, folder: Path) -> list[Row]:
     inputs = Inputs(folder)
     windows = inputs.write(scale.vllm_clips, tiny_video()) * PER_CLIP
     rows = _in_process(inputs, checkpoint, windows, scale.growing_repeats + 1)
-    server = VllmServer(checkpoint, folder / "server.log", VLLM_SERVER_DEV_MODE="1")
+    os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # it can be told to empty its prefix cache
+    server = VllmServer(checkpoint, folder / "server.log")
     server.start()
     try:
         rows += _http(inputs, server, windows, scale.growing_repeats + 1)
@@ -90,7 +92,7 @@ def _http(inputs: Inputs, server: Any, windows: int, runs: int) -> list[Row]:
     for _ in range(runs):
         for in_flight in (1, IN_FLIGHT):
             _forget(server)
-            seconds = asyncio.run(bare_load(f"{server.url}/v1/chat/completions", bodies, in_flight))
+            seconds = asyncio.run(bare_load(f"http://{server.address}/v1/chat/completions", bodies, in_flight))
             rates.setdefault(("bare", in_flight), []).append(windows / seconds)
             _forget(server)
             inputs.label("", max_in_flight=in_flight, **settings)
@@ -195,7 +197,7 @@ async def bare_load(url: str, bodies: Iterable[bytes], in_flight: int) -> float:
 
 def _forget(server: Any) -> None:
     """Empty the server's prefix cache."""
-    request = urllib.request.Request(f"{server.url}/reset_prefix_cache", method="POST")
+    request = urllib.request.Request(f"http://{server.address}/reset_prefix_cache", method="POST")
     urllib.request.urlopen(request, timeout=30).close()
 
 

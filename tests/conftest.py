@@ -2,6 +2,8 @@
 
 from hypothesis import HealthCheck, settings
 
+collect_ignore = ["vllm"]  # it needs an environment of its own: make test-vllm
+
 # Slow machines are no failures, and runs are repeatable.
 settings.register_profile(
     "coc", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
