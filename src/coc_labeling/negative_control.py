@@ -97,6 +97,8 @@ def negative_control(run_dir: str, sample: int = SAMPLE, changes: Mapping[str, A
             f"{run_dir}: expected an experiment of {TwoStageCoCAgent.name}, found one of "
             f"{config.vlm_agent.agent_name}: only there causes are chosen from a list."
         )
+    if files.exists(files.join(run_dir, CONTROL)):
+        raise CocLabelingError(f"{run_dir}: expected an experiment, found a negative control of one.")
     seen = _listed(run_dir, sample)
     donors = exchanged(seen, run_dir)
     keyframe = config.data_loader.keyframe.model_copy(

@@ -60,6 +60,11 @@ def show_request(record_path: str, data_dir: str | None = None, video_dir: str |
     agent = check(config)
     if not record.calls or not isinstance(agent, ModelAgent):
         raise CocLabelingError(f"{record_path}: no model was asked for this record; there is no request to show.")
+    if record.provenance is not None and record.provenance.agent != agent.name:
+        raise CocLabelingError(
+            f"{record_path}: made by {record.provenance.agent}, but its experiment's agent is {agent.name}: only that "
+            "one's requests can be shown."
+        )
     asker = _asker(config, record)
     prepared = _prepared(record, folder, config)
     shown = []

@@ -260,6 +260,9 @@ def _weights(has_gpu: bool) -> Iterator[Said]:
         except ModelUnusable as error:
             yield None, f"{name}: {error}"
             continue
+        if found is None and name not in WEIGHTS_GB:
+            yield None, f"{name}: not here, or not complete"
+            continue
         weights = found.weight_bytes if found else WEIGHTS_GB[name] * GB
         state = (
             f"{weights / GB:.0f} GB in {found.path}"

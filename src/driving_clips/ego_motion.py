@@ -26,6 +26,8 @@ class EgoSamples:
         quat: (N, 4) scalar-last rotation of the vehicle (x forward, y left, z up) into the frame.
         velocity: (N, 3) m/s in the same frame, or None where the source has none.
         yaw: (N,) rad where the source gives the heading itself, so that it passes through unchanged; else None.
+        known_us: (N,) int64, when all measurements that a sample is made of had been taken, where the reader has
+            joined sensors of several clocks; None where that is ``t_us``.
     """
 
     t_us: NDArray[np.int64]
@@ -33,16 +35,27 @@ class EgoSamples:
     quat: Floats
     velocity: Floats | None
     yaw: Floats | None = None
+    known_us: NDArray[np.int64] | None = None
 
     def shifted(self, offset_us: int) -> "EgoSamples":
         """Return the same samples on a clock whose zero is ``offset_us`` of this one."""
-        return replace(self, t_us=self.t_us - offset_us)
+        known_us = None if self.known_us is None else self.known_us - offset_us
+        return replace(self, t_us=self.t_us - offset_us, known_us=known_us)
 
     def rows(self, rows: slice | NDArray[np.intp]) -> "EgoSamples":
         """Return the samples at ``rows``."""
         velocity = None if self.velocity is None else self.velocity[rows]
         yaw = None if self.yaw is None else self.yaw[rows]
-        return EgoSamples(self.t_us[rows], self.xyz[rows], self.quat[rows], velocity, yaw)
+        known_us = None if self.known_us is None else self.known_us[rows]
+        return EgoSamples(self.t_us[rows], self.xyz[rows], self.quat[rows], velocity, yaw, known_us)
+
+    def until(self, t_us: int) -> "EgoSamples":
+        """Return the samples that were known at a time."""
+        known = self.rows(
+            np.flatnonzero(np.maximum(self.t_us, self.t_us if self.known_us is None else self.known_us) <= t_us)
+        )
+        # One layout, whatever the array was cut from: sums over rows depend on it in their last bit.
+        return replace(known, xyz=np.ascontiguousarray(known.xyz), quat=np.ascontiguousarray(known.quat))
 
     def cleaned(self) -> "EgoSamples":
         """Sort by time, drop samples with a non-finite value or no rotation, keep the first of equal timestamps.

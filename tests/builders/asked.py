@@ -50,7 +50,7 @@ def recorded_window(
     d: Drive, t0_us: int = 5_000_000, *, spans: Sequence[Span] = (), clip_id: str = CLIP, velocity: bool = True
 ) -> Window:
     """Return a window of a drive with what was recorded of it."""
-    samples = samples_of(d, velocity=velocity)
+    samples = samples_of(d, velocity=velocity).cleaned()  # as a recording's clips come
     keyframe = Keyframe(clip_id, t0_us, tuple(span.name for span in spans))
     return make_window(keyframe, resample(samples), timeline(clip_id, spans), None, 2.0, 6.0, samples)
 

@@ -332,3 +332,15 @@ def test_a_frame_just_after_the_keyframe_does_not_stand_for_the_next_time(tmp_pa
     write(tmp_path)
     ((frames,),) = footage(tmp_path, parted=True, sampling=Sampling(0.2, 0.3, 0.1)).of_clip(CLIP, [5_000_000])
     assert [shot.t_us for shot in frames.shots] == [4_800_000, 4_900_000, 5_000_000, 5_100_000, 5_200_000]
+
+
+def test_parted_frames_need_times_that_hold_for_a_fault_may_lie_in_the_future(tmp_path):
+    times = times_of(FPS * SECONDS, FPS, 48_000)
+    times[150] = times[149]
+    write(tmp_path, t_us=times)
+    (error,) = footage(tmp_path, parted=True).of_clip(CLIP, [5_000_000])
+    assert (error.outcome, error.reason) == ("failed", "bad_frame_times")
+    assert "increasing timestamps" in str(error)
+    assert "repair them, or remove the file" in str(error)
+    ((frames,),) = footage(tmp_path).of_clip(CLIP, [5_000_000])
+    assert len(frames.shots) == 4  # one pass may use the video's own

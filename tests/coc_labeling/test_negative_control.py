@@ -3,14 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from builders.asked import decided, listed
+from builders.asked import ScriptedAsk, decided, frames_of, labelled, listed, recorded_window
 from builders.coc import coc
+from builders.driving import drive
 from builders.model_runs import MANY, MOMENTS
+from coc_labeling.agents.negative_control import NegativeControlAgent
 from coc_labeling.agents.two_stage_answers import read_components
 from coc_labeling.conversation import references
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.negative_control import exchanged, negative_control
 from coc_labeling.records import from_yaml
+from coc_labeling.saved_config import saved_config
 
 AGENT = {"vlm_agent__agent_name": "TwoStageCoCAgent", "response_cache": "false"}
 
@@ -142,3 +145,28 @@ def test_records_of_the_control_show_the_frames_of_their_window(experiment):
     path = next(Path(control.result.folder.path).rglob("cot_*.yaml"))
     prompt = from_yaml(path.read_text(), "file").prompt
     assert sum(len(references(message)) for message in prompt) == 16
+
+
+def test_a_control_is_no_experiment_to_control_or_to_go_on_with(experiment, model, capfd):
+    control = negative_control(experiment(honest=True))
+    folder = control.result.folder.path
+    with pytest.raises(CocLabelingError, match="found a negative control"):
+        negative_control(folder)
+    assert model(resume_exp_dir=folder, **AGENT) == 2
+    assert "cannot be resumed" in capfd.readouterr().err
+
+
+def test_requests_of_a_control_are_not_shown_as_those_of_an_experiment(experiment):
+    control = negative_control(experiment(honest=True))
+    record = next(Path(control.result.folder.path).rglob("cot_*.yaml"))
+    told = coc("show-request", record)
+    assert told.code == 2
+    assert "made by NegativeControl" in told.err
+
+
+def test_moments_of_one_tick_are_two_moments(experiment, model, server, tmp_path):
+    run_dir = experiment(honest=True)
+    control = NegativeControlAgent.of(saved_config(run_dir, {})).with_donors({})
+    own = recorded_window(drive())
+    result = labelled(control, control.prepare(own, [frames_of(own)]), ScriptedAsk([]))
+    assert result.label.abstention.reason == "not_in_sample"

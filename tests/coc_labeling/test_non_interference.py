@@ -47,6 +47,17 @@ def noisy(d: Drive, rng: np.random.Generator) -> Drive:
     return replace(d, t_us=t_us, **{n: getattr(d, n) + rng.normal(0, sigma, len(d)) for n, sigma in noise.items()})
 
 
+def spoilt(d: Drive, t0_us: int, rng: np.random.Generator) -> Drive:
+    """Return a drive of which, after a time, samples are missing, repeated, out of order or no numbers."""
+    after = np.flatnonzero(d.t_us > t0_us)
+    if len(after) < 5 or rng.random() < 0.3:
+        return d
+    x = d.x.copy()
+    x[rng.choice(after, len(after) // 10)] = np.nan
+    rows = np.concatenate([np.arange(len(d)), rng.choice(after, 3)])
+    return replace(d, x=x).rows(rng.permutation(rows) if rng.random() < 0.5 else rows)
+
+
 def frames_around(t0_us: int, rng: np.random.Generator, file: str) -> tuple[Shot, ...]:
     """Return frames at about the times that are sampled; some are missing, some lie just after the keyframe."""
     steps = [n for n in range(-4, 12) if rng.random() > 0.1]
@@ -78,7 +89,8 @@ def with_future_of(own: Recording, other: Recording, t0_us: int, gap_us: int, le
         joined[name] = np.concatenate([ours, theirs + (ours[-1] - theirs[0]) if goes_on else theirs])
     shots = tuple(s for s in own.shots if s.t_us <= t0_us) + tuple(s for s in other.shots if s.t_us > t0_us)
     shots = tuple(replace(shot, file=f"{other.clip_id}.front.mp4") for shot in shots)
-    return replace(other, ego=Drive(**joined), shots=shots)
+    rng = np.random.default_rng(length_us)
+    return replace(other, ego=spoilt(Drive(**joined), t0_us, rng), shots=shots)
 
 
 @cache

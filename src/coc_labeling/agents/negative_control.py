@@ -8,7 +8,7 @@ from coc_labeling.agents.base import Ask, Labelled, PreparedWindow
 from coc_labeling.agents.questions import AbstainedError
 from coc_labeling.agents.two_stage import TwoStageCoCAgent
 from coc_labeling.agents.two_stage_answers import SeenComponent
-from coc_labeling.schema import Component
+from coc_labeling.schema import Component, abstain
 
 Donors = Mapping[tuple[str, int], tuple[Component, ...]]  # by clip id and keyframe in microseconds
 
@@ -26,7 +26,9 @@ class NegativeControlAgent(TwoStageCoCAgent):
 
     async def label(self, prepared: PreparedWindow, ask: Ask) -> Labelled:
         """Ask for the decision as if the other clip's components had been listed for this one."""
-        components = self.donors[prepared.keyframe.clip_id, prepared.keyframe.t_us]
+        components = self.donors.get((prepared.keyframe.clip_id, prepared.keyframe.t_us))
+        if components is None:  # another moment of the same tick
+            return Labelled(abstain("not_in_sample", "no components of another clip were chosen for this moment"))
         try:
             return Labelled(await self.decide(prepared, components, _as_answer(components), ask))
         except AbstainedError as abstained:

@@ -19,6 +19,7 @@ from meta_action.names import AXES, BY_NAME
 
 MOTION_HEADING = "# Meta-actions\n"
 _NOTHING = "Not Available"
+_SAME_SEC = 1e-6  # times are whole microseconds; in seconds their last bit is not
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def speed_text(seen: Window | HistoryView, offsets_us: Iterable[int]) -> str:
     speeds, lines = seen.speeds, []
     for offset_us in offsets_us:
         at = (seen.t0_us + offset_us) / 1e6
-        if not (len(speeds.t_sec) and speeds.t_sec[0] <= at <= speeds.t_sec[-1]):
+        if not len(speeds.t_sec) or not speeds.t_sec[0] - _SAME_SEC <= at <= speeds.t_sec[-1] + _SAME_SEC:
             continue
         along, left = (float(np.interp(at, speeds.t_sec, values)) for values in (speeds.along, speeds.left))
         lines.append(f"({_time(offset_us)}) longitudinal {_number(along)}, lateral {_number(left)}")

@@ -90,7 +90,10 @@ class Comma2k19Dataset(Dataset):
         velocity = np.stack([along * np.cos(heading), along * np.sin(heading), np.zeros_like(along)], axis=1)
         xyz = (position - origin) @ enu.T
         t_us = _micros(t[timed], t[timed][0])
-        return EgoSamples(t_us, xyz[timed], quat[timed], velocity[timed])
+        # The speed at a pose is interpolated with the next one measured, which may come after the pose.
+        following = np.searchsorted(speed_t[measured], t[timed]).clip(0, measured.sum() - 1)
+        known_us = _micros(speed_t[measured][following], t[timed][0])
+        return EgoSamples(t_us, xyz[timed], quat[timed], velocity[timed], known_us=known_us)
 
     def read_obstacles(self, source: Source, ego: EgoSamples) -> ObstacleTracks | None:
         """Turn radar returns that are stable and move over ground into tracks without size or orientation."""

@@ -36,6 +36,7 @@ class VideoReader:
         location: where it lies.
         t_us: (N,) us on the clip clock of each frame that has a time, strictly increasing.
         notices: what a user should know: times without a sidecar, a file that is cut off.
+        refused_times: there is a sidecar that cannot be used; ``notices`` begin with why.
         fps: frames a second, on average.
         codec: name of the codec, such as "h264".
 
@@ -57,7 +58,7 @@ class VideoReader:
             self.container, self.stream = stack.enter_context(open_video(location))
             with own_errors(location):
                 self.table = read_table(self.container, self.stream, location)
-            self.t_us, self.notices = self._times()
+            self.t_us, self.notices, self.refused_times = self._times()
             self.codec: str = self.stream.codec_context.name
             self._stack = stack.pop_all()
 
@@ -116,8 +117,8 @@ class VideoReader:
         for index, frame in self.frames(indices):
             yield to_picture(frame, index, int(self.t_us[index]), chosen, redact, camera)
 
-    def _times(self) -> tuple[NDArray[np.int64], list[str]]:
-        """Return the frames' times and what is to be said about them."""
+    def _times(self) -> tuple[NDArray[np.int64], list[str], bool]:
+        """Return the frames' times, what is to be said about them, and whether a sidecar was refused."""
         table, location = self.table, self.location
         frames = len(table.position_of_frame)
         if not frames:
@@ -134,7 +135,7 @@ class VideoReader:
         if declared > frames or table.fault:
             whole = f" of {declared}" if declared > frames else ""
             notices.append(f"{location}: cut off or damaged, {frames} frames{whole} can be read.{_so(table)}")
-        return times.t_us, notices
+        return times.t_us, notices, times.refused
 
     def _planned(self, wanted: list[int]) -> "Iterator[tuple[int, VideoFrame]]":
         table = self.table

@@ -27,10 +27,12 @@ class FrameTimes:
     Attributes:
         t_us: (N,) us on the clip clock by frame index in display order, strictly increasing.
         notices: what a user should know about them.
+        refused: there is a sidecar that cannot be used; these are the container's times.
     """
 
     t_us: Times
     notices: tuple[str, ...] = ()
+    refused: bool = False
 
 
 def frame_times(location: VideoLocation, own_us: Times | None, frames: int, declared: int) -> FrameTimes:
@@ -57,7 +59,7 @@ def frame_times(location: VideoLocation, own_us: Times | None, frames: int, decl
                 "no_frame_times", f"{location}: {reason}, and the video itself holds no times. Add its timestamps."
             ) from error
         notice = f"{location}: {reason}; the video's own times are used, its first frame as the recording's start."
-        return FrameTimes(own_us - location.start_us, (notice,))
+        return FrameTimes(own_us - location.start_us, (notice,), refused=location.timestamps is not None)
     notices: tuple[str, ...] = ()
     if len(t_us) != max(frames, declared):
         usable = min(len(t_us), frames)

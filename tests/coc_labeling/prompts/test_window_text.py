@@ -253,3 +253,8 @@ def test_the_last_hundredths_of_a_second_are_said_to_be_missing():
     own = window(14_050_000)  # 6 s later the clip is over
     assert max(speeds(own)) == 5.5
     assert window_text(own.info, [])
+
+
+def test_a_time_is_told_where_ego_motion_begins_just_then():
+    own = window(2_300_000, d=drive(15.0), first_tick=3)
+    assert speed_text(own, [-2_000_000]).startswith("(t=-2.0s)")

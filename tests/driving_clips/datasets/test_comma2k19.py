@@ -206,3 +206,14 @@ def test_only_the_front_camera_of_a_known_segment_has_a_video(copy):
     assert dataset.find_video(SEGMENT, "video") is not None
     assert dataset.find_video(SEGMENT, "camera_rear_tele_30fov") is None
     assert dataset.find_video("other_1-20", "video") is None
+
+
+def test_a_speed_that_was_interpolated_was_known_with_the_later_one(ego):
+    samples = ego
+    later = samples.known_us - samples.t_us
+    assert later.max() > 0
+    at = int(samples.t_us[len(samples.t_us) // 2])
+    known = samples.until(at)
+    assert known.t_us[-1] <= at
+    assert (known.known_us <= at).all()
+    assert (samples.rows(np.flatnonzero(samples.t_us <= at)).known_us > at).any()

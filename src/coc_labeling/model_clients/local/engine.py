@@ -11,7 +11,9 @@ import asyncio
 import atexit
 import contextlib
 import itertools
+import logging
 import multiprocessing
+import multiprocessing.util  # its own work at exit is to come after ours
 import os
 import tempfile
 import threading
@@ -31,10 +33,13 @@ from coc_labeling.model_clients.local.prompts import to_prompt
 from coc_labeling.model_clients.retrying import STOPPED, StopFlag, Timing
 from coc_labeling.model_clients.servers import ServerPool
 
+log = logging.getLogger(__name__)
+
 _LONGEST_END_S = 30.0  # until what is left of an engine is killed
 _NEVER = float("inf")
 _LOOK_S = 0.02
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_starting = threading.Lock()  # a process is known as its replica's by the moment it came
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,11 @@ class Replica:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="vllm-replica", daemon=True)
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether its processes ended by themselves."""
+        return self.down_until == _NEVER
+
     def start(self) -> None:
         """Begin to load the model."""
         self._thread.start()
@@ -113,6 +123,8 @@ class Replica:
 
     def join(self, timeout_sec: float) -> bool:
         """Wait for its end; says whether it came."""
+        if self._thread.ident is None:  # it was never started
+            return True
         self._thread.join(timeout_sec)
         return not self._thread.is_alive()
 
@@ -139,8 +151,9 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread: threading.Thread | None = None
         self._log_start = 0
-        self._others: set[int] = set()
-        self._closed = False
+        self._own: set[int] = set()  # processes
+        self._asked: set[Future[Answer]] = set()
+        self._ready = self._closed = False
 
     async def start(self) -> None:
         """Load the model, once; whoever comes meanwhile waits for the same.
@@ -148,6 +161,8 @@ class Engine:
         Raises:
             ModelUnusable: it did not start; the message names the setting to change.
         """
+        if self._ready:
+            return
         await asyncio.to_thread(self._begin)
         try:
             # Shielded: those who wait may be cancelled, the start goes on for the others.
@@ -156,6 +171,7 @@ class Engine:
             raise
         except BaseException as error:  # noqa: BLE001 - as a replica met it, SystemExit among them
             raise problems.of_start(error, self._log(), self.log_path) from None
+        self._ready = True
 
     def _begin(self) -> None:
         with self._lock:
@@ -164,14 +180,12 @@ class Engine:
             if self._loop is not None:
                 return
             self._log_start = _size(self.log_path)
-            self._others = {child.pid for child in _engine_processes() if child.pid}
             _prepare_environment(self.log_path)
             self._loop = asyncio.new_event_loop()
             self._loop_thread = threading.Thread(target=self._loop.run_forever, name="vllm-requests", daemon=True)
             self._loop_thread.start()
             atexit.register(self.close)  # before multiprocessing's own, which would wait for the engines
-            self.utilization.start()
-            # The checkpoint is here. Only for this long: another model may have to be downloaded later.
+            # The checkpoint is here. Only for this long: programs of the user's may need the hub.
             with _environment({"HF_HUB_OFFLINE": "1"}):
                 try:
                     logs.import_quietly(self.log_path)
@@ -183,11 +197,15 @@ class Engine:
 
     def _start_on(self, replica: Replica, visible: str | None) -> None:
         """Begin to load a replica; returns when its process is there, which keeps the environment of this moment."""
-        with _environment({} if visible is None else {VISIBLE: visible}):
-            others = len(self._processes())
+        with _starting, _environment({} if visible is None else {VISIBLE: visible}):
+            others = {child.pid for child in _engine_processes()}
             replica.start()
-            while len(self._processes()) == others and not replica.started.done():
+            while True:
+                new = {child.pid for child in _engine_processes()} - others
+                if new or replica.started.done():
+                    break
                 time.sleep(_LOOK_S)
+            self._own |= new
 
     def _fail_all(self, error: BaseException) -> None:
         for replica in self.replicas:
@@ -210,7 +228,15 @@ class Engine:
         assert self._loop is not None, "start comes first"
         asked = self._generate(body, session, timeout_sec, stop or StopFlag())
         # The engine belongs to the loop that asked it first: that is ours, whatever loop this is.
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
+        future = asyncio.run_coroutine_threadsafe(asked, self._loop)
+        self._asked.add(future)
+        future.add_done_callback(self._asked.discard)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._closed:
+                raise _ended() from None
+            raise
 
     async def _generate(
         self, body: Mapping[str, Any], session: str | None, timeout_sec: float, stop: StopFlag
@@ -227,12 +253,21 @@ class Engine:
                         prompt = await asyncio.to_thread(to_prompt, body, _template_of(llm))
                         stop.check()
                         replica.meter.begin()
+                        self.utilization.start()
                         return await self._ask(llm, prompt, body)
                 except TimeoutError:
                     raise failures.too_slow("vLLM in this process", timeout_sec) from None
                 except EngineDeadError as error:
-                    replica.down_until, death = _NEVER, error
-        raise problems.of_death(death, self._log(), self.log_path) from None
+                    death = self._mourn(replica, error)
+        raise death
+
+    def _mourn(self, replica: Replica, error: Exception) -> ModelError:
+        """Count a replica as dead; returns why. Where others live, the run goes on, and slower."""
+        death = problems.of_death(error, self._log(), self.log_path)
+        if not replica.is_dead:
+            log.warning("a replica of the model died: %s", death)
+        replica.down_until = _NEVER
+        return death
 
     async def _ask(self, llm: Any, prompt: dict[str, Any], body: Mapping[str, Any]) -> Answer:
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -277,6 +312,8 @@ class Engine:
                 return
             atexit.unregister(self.close)
             self.utilization.stop()
+            for future in list(self._asked):  # nobody would answer them any more
+                future.cancel()
             for replica in self.replicas:
                 replica.end()
             if not all(replica.started.done() for replica in self.replicas):
@@ -296,7 +333,7 @@ class Engine:
 
     def _processes(self) -> list[Any]:
         """Return the engines' processes that live; their workers end with them."""
-        return [child for child in _engine_processes() if child.pid not in self._others]
+        return [child for child in _engine_processes() if child.pid in self._own]
 
 
 def _ended() -> ModelError:

@@ -45,11 +45,15 @@ class Utilization:
     """Samples how busy all GPUs of this machine are, from ``start`` to ``stop``, by one nvidia-smi that goes on."""
 
     def __init__(self) -> None:
+        self._is_started = False
         self._process: subprocess.Popen[str] | None = None
         self._samples: list[float] = []
 
     def start(self) -> None:
-        """Begin, where there is an nvidia-smi."""
+        """Begin, where there is an nvidia-smi; calling it again does nothing."""
+        if self._is_started:
+            return
+        self._is_started = True
         command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
         with contextlib.suppress(OSError):
             self._process = subprocess.Popen(  # noqa: S603 - it dies of a broken pipe where this process is killed

@@ -75,7 +75,11 @@ class LocalModel:
     @property
     def preferred_in_flight(self) -> int:
         """Requests that keep the engine busy: half as many again as it works on, for they have to be made ready."""
-        replicas = self._placement.data_parallel if self._placement else 1
+        settings = self._settings
+        if self._placement is not None:
+            replicas = self._placement.data_parallel
+        else:  # before a download: as many as there can be, for too many only wait
+            replicas = settings.data_parallel or max(1, len(self._gpus) // (settings.tensor_parallel or 1))
         return self._max_num_seqs * replicas * 3 // 2
 
     @property
@@ -134,7 +138,8 @@ class LocalModel:
             "served_model_name": checkpoint.name,
             "seed": SEED,
             "dtype": "float16" if quantization == "awq" else "auto",  # its kernels take nothing else
-            "quantization": quantization,
+            # What a checkpoint says of itself vLLM reads: naming "awq" would force old versions to their slow kernels.
+            "quantization": None if checkpoint.quantization else quantization,
             "tensor_parallel_size": placement.tensor_parallel,
             "max_num_seqs": self._max_num_seqs,
             "max_model_len": min(settings.max_model_len, checkpoint.max_positions),
@@ -154,7 +159,8 @@ class LocalModel:
         engine = self._engine or self._ended
         if engine is None:
             return {}
-        return metrics.summary([replica.meter for replica in engine.replicas], engine.utilization)
+        found = metrics.summary([replica.meter for replica in engine.replicas], engine.utilization)
+        return found and found | {"replicas_died": sum(replica.is_dead for replica in engine.replicas)}
 
     async def close(self) -> None:
         """End the engine; a later ``start`` begins a new one."""

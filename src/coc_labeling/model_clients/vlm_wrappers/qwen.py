@@ -136,6 +136,7 @@ class QwenWrapper(ChatWrapper):
             ModelError: no server answers, one that does has several models of which none is ours, or two that do have
                 no model in common; or the model cannot be loaded.
         """
+        self._configured()
         if self.local is not None:
             await self.local.start(self.log_path, self._stop)
         elif not self._is_asked:
