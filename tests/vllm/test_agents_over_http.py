@@ -160,7 +160,7 @@ def test_a_server_that_dies_and_comes_back_costs_no_window(inputs, vllm_server, 
         runs.append(Served(inputs, root, vllm_server, agent=agent))
     running = [run.start_impatient(MANY, max_in_flight=2, max_retries=200) for run in runs]
     try:
-        wait_until(lambda: all(run.written() >= 2 for run in runs), "two records of each run")
+        wait_until(lambda: any(run.written() >= 2 for run in runs), "two records")
         vllm_server.kill()
         assert all(run.written() < len(MANY) for run in runs)
         vllm_server.start()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -207,39 +208,49 @@ def test_nothing_is_begun_after_stop(tiny_checkpoint):
     assert wrapper.local._engine is None
 
 
-@pytest.mark.parametrize(
-    ("cache_bytes", "code", "words"),
-    [
-        (2 * MIB, "kv_cache", [r"vllm\.max_model_len=\d+ or less", r"vllm\.gpu_memory_utilization"]),
-        (2**43, "gpu_memory", [r"vllm\.gpu_memory_utilization", r"vllm\.max_num_seqs", r"vllm\.tensor_parallel"]),
-    ],
-)
-def test_too_little_memory_names_the_setting(tiny_checkpoint, tmp_path, cache_bytes, code, words):
-    arguments = {
-        "model": str(tiny_checkpoint("qwen3_vl")),
-        "max_model_len": 8192,
-        "enforce_eager": True,
-        "kv_cache_memory_bytes": cache_bytes,
+SMALL, LARGE = 2 * MIB, 2**43  # bytes of a KV cache: not enough for a prompt; more than the machine has
+TOO_LITTLE = {
+    SMALL: ("kv_cache", [r"vllm\.max_model_len=\d+ or less", r"vllm\.gpu_memory_utilization"]),
+    LARGE: ("gpu_memory", [r"vllm\.gpu_memory_utilization", r"vllm\.max_num_seqs", r"vllm\.tensor_parallel"]),
+}
+
+
+def test_too_little_memory_names_the_setting(tiny_checkpoint, tmp_path):
+    arguments = {"model": str(tiny_checkpoint("qwen3_vl")), "max_model_len": 8192, "enforce_eager": True}
+    engines = {
+        size: Engine(arguments | {"kv_cache_memory_bytes": size}, log_path=str(tmp_path / f"{size}.log"))
+        for size in TOO_LITTLE
     }
-    engine = Engine(arguments, log_path=str(tmp_path / "vllm.log"))
-    with pytest.raises(ModelUnusable) as caught:
-        asyncio.run(engine.start())
-    engine.close()
-    assert caught.value.code == code
-    for word in [*words, str(tmp_path / "vllm.log")]:
-        assert re.search(word, str(caught.value)), caught.value
+
+    async def start_all():
+        return await asyncio.gather(*(engine.start() for engine in engines.values()), return_exceptions=True)
+
+    errors = asyncio.run(start_all())
+    for engine in engines.values():
+        engine.close()
+    for (size, (code, words)), error in zip(TOO_LITTLE.items(), errors, strict=True):
+        assert isinstance(error, ModelUnusable)
+        assert error.code == code
+        for word in [*words, str(tmp_path / f"{size}.log")]:
+            assert re.search(word, str(error)), error
 
 
-@pytest.mark.parametrize("kind", ["qwen3_5", "qwen3_5_moe"])
-def test_qwen_3_5(tiny_checkpoint, kind):
-    wrapper = wrapper_of(tiny_checkpoint(kind))
+def test_qwen_3_5(tiny_checkpoint):
+    wrappers = [wrapper_of(tiny_checkpoint(kind)) for kind in ("qwen3_5", "qwen3_5_moe")]
+
+    async def prepare_all():
+        await asyncio.gather(*(wrapper.prepare() for wrapper in wrappers))
+
     try:
-        text = text_of(wrapper, said(wrapper, ("user", "video", frames([0.0, 0.5, 1.0, 1.517, 2.0]))))
-        assert [marker in text for marker in ("<0.2 seconds>", "<1.3 seconds>", "<2.0 seconds>")] == [True] * 3
-        result = wrapper.infer(stage_2(wrapper), json_schema=Form, max_tokens=60)
-        assert set(result["content"]) == {"stop", "distance"}
+        asyncio.run(prepare_all())
+        for wrapper in wrappers:
+            text = text_of(wrapper, said(wrapper, ("user", "video", frames([0.0, 0.5, 1.0, 1.517, 2.0]))))
+            assert [marker in text for marker in ("<0.2 seconds>", "<1.3 seconds>", "<2.0 seconds>")] == [True] * 3
+            result = wrapper.infer(stage_2(wrapper), json_schema=Form, max_tokens=60)
+            assert set(result["content"]) == {"stop", "distance"}
     finally:
-        wrapper.close()
+        for wrapper in wrappers:
+            wrapper.close()
 
 
 def test_replicas_keep_their_sessions(tiny_checkpoint):
@@ -258,6 +269,12 @@ def test_replicas_keep_their_sessions(tiny_checkpoint):
         assert all(result["cached_tokens"] >= 128 for result in asyncio.run(windows()))
         assert [replica.meter.prompt_tokens > 0 for replica in wrapper.local._engine.replicas] == [True, True]
         before = descendants(os.getpid())
+        with ThreadPoolExecutor(1) as thread:
+            body = wrapper.request(said(wrapper, ("user", "text", "tell me")), max_tokens=3000, json_schema=Long)
+            left = thread.submit(asyncio.run, wrapper.local._engine.generate(body, None, 60))
+            wait_until(lambda: wrapper.local._engine._asked)
+            wrapper.close()
+            assert left.exception(timeout=20).code == "stopped"  # nobody is left waiting
     finally:
         wrapper.close()
     assert len(before) >= 4
@@ -267,7 +284,7 @@ def test_replicas_keep_their_sessions(tiny_checkpoint):
 
 RUN = """
 import asyncio, os, signal, sys
-from test_local_engine import Long, said, wrapper_of
+from test_local_engine import Long, descendants, said, wrapper_of
 
 async def main():
     wrapper = wrapper_of(sys.argv[1], sys.argv[2])
@@ -276,7 +293,7 @@ async def main():
     body = wrapper.request(said(wrapper, ("user", "text", "tell me")), max_tokens=3000, json_schema=Long)
     asked = asyncio.create_task(wrapper.send(body))
     await asyncio.sleep(0.2)
-    print("asked", flush=True)
+    print("asked", *descendants(os.getpid()), flush=True)
     answer = await asked
     print("answered", answer["finish_reason"], wrapper._stop._is_set, flush=True)
     if "stay" in sys.argv:
@@ -288,43 +305,47 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture
-def run(tiny_checkpoint, tmp_path):
-    script = tmp_path / "run.py"
+@pytest.fixture(scope="module")
+def programs(tiny_checkpoint, tmp_path_factory):
+    """Two programs with a model, one of which stays when it has its answer; they start at once, for that takes long."""
+    folder = tmp_path_factory.mktemp("programs")
+    script = folder / "run.py"
     script.write_text(RUN)
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     begun = []
-
-    def start(*more):
-        environ = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-        command = [sys.executable, str(script), str(tiny_checkpoint("qwen3_vl")), str(tmp_path / "vllm.log"), *more]
-        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        begun.append(process)
-        return process
-
-    yield start
+    for way in ("stay", "end"):
+        log = str(folder / f"{way}.log")
+        command = [sys.executable, str(script), str(tiny_checkpoint("qwen3_vl")), log, way]
+        begun.append(subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True))
+    yield begun
     for process in begun:
         process.kill()
         process.wait()
 
 
-def test_ctrl_c_lets_requests_finish_and_a_kill_leaves_no_orphans(run):
-    process = run("stay")
-    assert process.stdout.readline() == "asked\n"
+def test_ctrl_c_lets_requests_finish_and_a_kill_leaves_no_orphans(programs):
+    process, _ = programs
+    family = family_of(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.stdout.readline() == "answered stop True\n"
-    family = descendants(process.pid)
-    assert len(family) >= 2
+    assert alive(family) == family
     process.kill()
     process.wait()
     assert wait_until(lambda: not alive(family)), alive(family)
 
 
-def test_the_end_of_the_program_is_the_end_of_the_engine(run):
-    process = run()
-    assert process.stdout.readline() == "asked\n"
-    family = descendants(process.pid)
-    assert len(family) >= 2
+def test_the_end_of_the_program_is_the_end_of_the_engine(programs):
+    _, process = programs
+    family = family_of(process)
     assert process.stdout.readline() == "answered stop False\n"
     assert process.stdout.readline() == "end\n"
     assert process.wait(60) == 0
     assert wait_until(lambda: not alive(family)), alive(family)
+
+
+def family_of(process) -> list[int]:
+    """Return the processes of a program's engine, once it has asked it."""
+    word, *family = process.stdout.readline().split()
+    assert word == "asked"
+    assert len(family) >= 2
+    return [int(pid) for pid in family]
