@@ -39,7 +39,9 @@ _LONGEST_END_S = 30.0  # until what is left of an engine is killed
 _NEVER = float("inf")
 _LOOK_S = 0.02
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_starting = threading.Lock()  # a process is known as its replica's by the moment it came
+_starting = (
+    threading.Lock()
+)  # one engine at a time: its processes are known by when they came, and read the environment
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,13 @@ class Engine:
             if self._loop is not None:
                 return
             self._log_start = _size(self.log_path)
-            _prepare_environment(self.log_path)
             self._loop = asyncio.new_event_loop()
             self._loop_thread = threading.Thread(target=self._loop.run_forever, name="vllm-requests", daemon=True)
             self._loop_thread.start()
             atexit.register(self.close)  # before multiprocessing's own, which would wait for the engines
             # The checkpoint is here. Only for this long: programs of the user's may need the hub.
-            with _environment({"HF_HUB_OFFLINE": "1"}):
+            with _starting, _environment({"HF_HUB_OFFLINE": "1"}):
+                _prepare_environment(self.log_path)
                 try:
                     logs.import_quietly(self.log_path)
                 except Exception as error:  # noqa: BLE001 - those who wait are told
@@ -197,7 +199,7 @@ class Engine:
 
     def _start_on(self, replica: Replica, visible: str | None) -> None:
         """Begin to load a replica; returns when its process is there, which keeps the environment of this moment."""
-        with _starting, _environment({} if visible is None else {VISIBLE: visible}):
+        with _environment({} if visible is None else {VISIBLE: visible}):
             others = {child.pid for child in _engine_processes()}
             replica.start()
             while True:
