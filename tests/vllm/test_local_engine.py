@@ -29,7 +29,7 @@ class Form(BaseModel):
 
 
 # Takes about a thousand tokens, whatever a model would like to say.
-Long = create_model("Long", words=(Literal["slow down " * 300], ...))
+Long = create_model("Long", words=(Literal["slow down " * 150], ...))
 
 
 def frames(seconds, seed=0, size=(128, 192)):
