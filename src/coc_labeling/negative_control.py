@@ -151,11 +151,20 @@ def _listed(run_dir: str, sample: int) -> dict[Moment, tuple[Component, ...]]:
         if len(listed) == sample:
             break
         moment = (row["clip_id"], row["event_start_timestamp"])
-        path = folder.record_path(*moment)
-        components = from_yaml(files.read_text(path), path, moment[0]).label.components
+        components = _components(folder.record_path(*moment), moment[0])
         if components:
             listed[moment] = components
     return listed
+
+
+def _components(path: str, clip_id: str) -> tuple[Component, ...]:
+    try:
+        return from_yaml(files.read_text(path), path, clip_id).label.components
+    except (OSError, UnicodeDecodeError) as error:
+        raise CocLabelingError(
+            f"{path}: expected the record that labels.parquet names ({error}). Label again with "
+            "resume_exp_dir to make it anew."
+        ) from error
 
 
 def _citations(run_dir: str, moments: Iterable[Moment]) -> Citations:

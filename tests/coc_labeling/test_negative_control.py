@@ -170,3 +170,13 @@ def test_moments_of_one_tick_are_two_moments(experiment, model, server, tmp_path
     own = recorded_window(drive())
     result = labelled(control, control.prepare(own, [frames_of(own)]), ScriptedAsk([]))
     assert result.label.abstention.reason == "not_in_sample"
+
+
+def test_a_record_that_is_gone_is_named(experiment):
+    run_dir = experiment(honest=True)
+    record = next(Path(run_dir).rglob("cot_*.yaml"))
+    record.unlink()
+    told = coc("negative-control", run_dir)
+    assert told.code == 2
+    assert record.name in told.err.replace("\n", "")
+    assert "resume_exp_dir" in told.err

@@ -113,6 +113,7 @@ class _Piece:
         settings: SegmentSettings,
         redact: Redact | None,
     ) -> "_Piece":
+        """Return all frames between two times, or the sampled ones; raises ClipRejectedError without any."""
         within = settings.source_fps
         indices = _inside(video, first_us, last_us) if within else sorted({index for _, index, _ in sampled})
         if not indices:
