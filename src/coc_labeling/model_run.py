@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from batch_runs.journal import Journal
+from batch_runs.outcomes import Tally
 from batch_runs.parallel import useful_workers
 from batch_runs.terminal import complain
 from coc_labeling.agents.base import ModelAgent
@@ -26,7 +27,8 @@ from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper, LocalSet
 from coc_labeling.model_clients.vlm_wrappers.factory import create_model_wrapper
 from coc_labeling.model_clients.vlm_wrappers.qwen import QwenWrapper
 from coc_labeling.model_engine import INTERRUPTED, ModelRun
-from coc_labeling.preparation import ClipPreparer
+from coc_labeling.model_work import Labelling, ModelWork
+from coc_labeling.preparation import ClipPreparer, Teller
 from coc_labeling.recording import Recorder, sent_sampling
 from coc_labeling.response_cache import ResponseCache
 from coc_labeling.results import SUMMARY, ExperimentFolder, token_totals
@@ -117,31 +119,46 @@ def label_with_model(
     budget = Budget(price_of(config), config.max_total_tokens, config.max_cost_usd, earlier=spent_before(result.folder))
     with contextlib.closing(EventLog(_event_path(config, result))) as events:
         asker = make_asker(config, model, budget, events)
-        run = ModelRun(
-            make_preparer(config, agent, model, inputs.loader),
-            agent,
-            asker,
-            _recorder(config, agent, asker, dataset.name, result),
-            journal,
-            result.tally,
-            RunStatus(len(due), budget, config.verbose.verbose_speed, config.verbose.verbose_result),
-            workers=useful_workers(config.num_workers, len(due)),
-            max_in_flight=_in_flight(config, model),
-            prepare_bytes=config.prepare_memory_mb * 2**20,
-            example_path=_example_path(config, result),
-        )
+        work = Labelling(agent, _recorder(config, agent, asker, dataset.name, result), journal)
+        preparer = make_preparer(config, agent, model, inputs.loader)
+        run = make_run(config, model, work, preparer, asker, result.tally, len(due))
+        run.example_path = _example_path(config, result)
         events.write("run_started", windows=len(due), keyframes=len(inputs.keyframes), model=config.model_name)
         if isinstance(model, BaseWrapper):
             model.log_path = result.folder.table_path(VLLM_LOG)
         _say_data(config, inputs, due)
         try:
-            stop = run.label(tasks_of(inputs.groups, due, inputs.timelines, dataset)) if due else run.stop
+            stop = run.ask(tasks_of(inputs.groups, due, inputs.timelines, dataset)) if due else run.stop
             result.stopped = None if stop.reason is None else f"{stop.reason}: {stop.detail}"
             result.interrupted = stop.reason == INTERRUPTED
             count_unread(due, result.tally, dataset, result.stopped)
         finally:
-            result.extra = _summary(run, model)
+            result.extra = summary_of(run, model)
             events.write("run_finished", stopped=result.stopped, counts=run.status.counts())
+
+
+def make_run(
+    config: RunConfig,
+    model: Any,
+    work: ModelWork,
+    preparer: ClipPreparer,
+    asker: Asker,
+    tally: Tally,
+    due: int,
+    unit: str = "labels",
+) -> ModelRun:
+    """Return a run of ``due`` windows that is ready to ask; ``unit`` is what its progress line counts."""
+    verbose = config.verbose
+    return ModelRun(
+        preparer,
+        work,
+        asker,
+        tally,
+        RunStatus(due, asker.budget, verbose.verbose_speed, verbose.verbose_result, unit),
+        workers=useful_workers(config.num_workers, due),
+        max_in_flight=_in_flight(config, model),
+        prepare_bytes=config.prepare_memory_mb * 2**20,
+    )
 
 
 def spent_before(folder: ExperimentFolder) -> Usage:
@@ -169,7 +186,7 @@ def make_asker(config: RunConfig, model: Any, budget: Budget, events: EventLog) 
     return Asker(model, sampling, cache, budget, events, threads)
 
 
-def make_preparer(config: RunConfig, agent: ModelAgent, model: Any, loader: TrajectoryLoader) -> ClipPreparer:
+def make_preparer(config: RunConfig, agent: Teller, model: Any, loader: TrajectoryLoader) -> ClipPreparer:
     """Return what makes windows ready in worker processes."""
     video = config.data_loader.video
     return ClipPreparer(
@@ -206,6 +223,7 @@ def _recorder(config: RunConfig, agent: ModelAgent, asker: Asker, dataset: str, 
         images={"jpeg_quality": video.jpeg_quality, "max_side": video.max_side, "max_pixels": video.max_pixels},
         code_version=version("coc-toolkit"),
         dataset=dataset,
+        told_facts=agent.told_facts,
     )
     return Recorder(result.folder, agent, made_by, config.save_prompt)
 
@@ -228,7 +246,7 @@ def _say_data(config: RunConfig, inputs: Inputs, due: Sequence[Keyframe]) -> Non
         complain(f"{len(inputs.keyframes)} windows selected, {len(due)} to label, of {clips} clips")
 
 
-def _summary(run: ModelRun, model: Any) -> dict[str, Any]:
+def summary_of(run: ModelRun, model: Any) -> dict[str, Any]:
     """Return what a run with a model adds to its summary."""
     spent, budget = run.asker.budget.spent, run.asker.budget
     log = getattr(model, "egress", None)
@@ -239,7 +257,7 @@ def _summary(run: ModelRun, model: Any) -> dict[str, Any]:
         "this_run": {
             "requests": budget.requests,
             "answered_from_cache": run.asker.cache.hits,
-            "labels_per_minute": round(run.status.average_per_minute, 1),
+            f"{run.status.unit}_per_minute": round(run.status.average_per_minute, 1),
             **spent.model_dump(),
             "cost_usd": budget.cost_of(spent),
         },

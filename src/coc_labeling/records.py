@@ -12,6 +12,7 @@ from coc_labeling.schema import SCHEMA_VERSION, Record, is_empty_answer, release
 
 # libyaml where PyYAML was built with it: ten times faster, the same result.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+RELEASED = "released"  # the agent of records that other tools wrote
 _MAYBE_ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*\S")
 
 
@@ -114,7 +115,7 @@ def _from_released(old: dict[str, Any]) -> dict[str, Any]:
         "final_content": final_content,
         "label": label,
         "provenance": {
-            "agent": "released",
+            "agent": RELEASED,
             "model": str(old.get("model_name", "")),
             "prompt_version": str(old.get("coc_prompt_version", "")),
         },
@@ -142,4 +143,24 @@ def _from_version_1(old: dict[str, Any]) -> dict[str, Any]:
     return {**old, "schema_version": 2, "label": {**label, "schema_version": 2} if isinstance(label, dict) else label}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {0: _from_released, 1: _from_version_1}
+def _from_version_2(old: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 did not say which facts a labeller was told: rules all there are, models ego's motion as text."""
+    label, made_by = old.get("label"), old.get("provenance")
+    if isinstance(made_by, dict) and made_by.get("agent") != RELEASED:
+        told = (
+            ["ego_motion", "timeline", "tracks"] if made_by.get("agent") == "RulesAgent" else ["ego_motion", "timeline"]
+        )
+        made_by = {**made_by, "told_facts": told}
+    return {
+        **old,
+        "schema_version": 3,
+        **({"label": {**label, "schema_version": 3}} if isinstance(label, dict) else {}),
+        **({"provenance": made_by} if made_by is not None else {}),
+    }
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    0: _from_released,
+    1: _from_version_1,
+    2: _from_version_2,
+}

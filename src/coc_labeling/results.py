@@ -77,13 +77,17 @@ LABELS_SCHEMA = pa.schema(
         ("response_tokens", pa.int64()),
         ("reasoning_tokens", pa.int64()),
         ("cached_tokens", pa.int64()),
+        ("told_facts", pa.list_(pa.string())),
+        ("unlisted", pa.list_(pa.string())),
+        ("label", pa.string()),
         ("schema_version", pa.int16()),
         ("file_size", pa.int64()),
         ("file_mtime_ns", pa.int64()),
     ],
-    metadata={"labels_version": "2"},
+    metadata={"labels_version": "3"},
 )
 KEY = ("clip_id", "event_start_timestamp")
+_ADDED = ("told_facts", "unlisted", "label")
 
 
 @dataclass(frozen=True)
@@ -229,10 +233,28 @@ def as_row(record: Record, stamp: files.FileStamp) -> dict:
         "response_tokens": record.usage.response_tokens,
         "reasoning_tokens": record.usage.reasoning_tokens,
         "cached_tokens": record.usage.cached_tokens,
+        "told_facts": list(made_by.told_facts) if made_by else [],
+        "unlisted": _unlisted(record),
+        "label": label.model_dump_json(exclude_none=True),
         "schema_version": record.schema_version,
         "file_size": stamp.size,
         "file_mtime_ns": stamp.mtime_ns,
     }
+
+
+def _unlisted(record: Record) -> list[str] | None:
+    """Return the components that stage 1 of two did not list, by id; None where there was no stage 1."""
+    answers = [call.answer for call in record.calls if call.purpose == "components"]
+    if not answers:
+        return None
+    listed = " ".join(answers[-1].split())
+    return [component.id for component in record.label.components if not _occurs(component.description, listed)]
+
+
+def _occurs(text: str, answer: str) -> bool:
+    """Say whether a text occurs in a JSON answer, however that escapes it."""
+    spaced = " ".join(text.split())
+    return any(form in answer for form in (spaced, *(json.dumps(spaced, ensure_ascii=a)[1:-1] for a in (True, False))))
 
 
 def _causes(record: Record, cause_ids: Sequence[str]) -> list[str]:
@@ -303,7 +325,11 @@ def load_labels(run_dir: str) -> pa.Table:
 def read_labels(path: str) -> pa.Table:
     """Return one table of labels; raises CocLabelingError where it is damaged or another table."""
     try:
-        return pq.read_table(path, partitioning=None).select(LABELS_SCHEMA.names).cast(LABELS_SCHEMA)
+        table = pq.read_table(path, partitioning=None)
+        for name in _ADDED:  # tables of older versions lack them
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(len(table), LABELS_SCHEMA.field(name).type))
+        return table.select(LABELS_SCHEMA.names).cast(LABELS_SCHEMA)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CocLabelingError(
             f"{path}: expected a table of labels ({error}). Run the labelling again with resume_exp_dir to rebuild it."

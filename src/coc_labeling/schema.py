@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from driving_clips.ego_motion import TICK_US
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 UNOBSERVED = "unobserved"
 
 # What is written where there is nothing to write: words alone, in small letters. "Stop." is a whole sentence, so
@@ -101,6 +101,14 @@ class Relation(StrEnum):
     PARKED = "parked"
 
 
+class FactSource(StrEnum):
+    """What a statement about a scene is measured by."""
+
+    EGO_MOTION = "ego_motion"
+    TIMELINE = "timeline"  # meta-actions, which are made of ego motion
+    TRACKS = "tracks"
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 # Bounded, and by being bounded also checked: pydantic then refuses text that UTF-8 cannot hold.
 Unicode = Annotated[str, StringConstraints(max_length=100_000)]
@@ -170,7 +178,7 @@ class CoCLabel(Strict):
     without a cause, an abstention with a label's fields.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     taxonomy_version: Literal[1] = 1
     longitudinal: Longitudinal | None = None
     lateral: Lateral | None = None
@@ -254,6 +262,7 @@ class Provenance(Strict):
 
     ``model`` is the name that users know (``model_name``), ``model_id`` the provider's, ``model_revision`` what the
     provider said of its version. ``request_hash`` is that of the first request; the record's ``calls`` have all.
+    ``told_facts`` are the measured facts that the labeller was told: what agrees with them is no independent evidence.
     """
 
     agent: str
@@ -267,6 +276,7 @@ class Provenance(Strict):
     images: dict[str, int | None] = {}
     code_version: str = ""
     dataset: str = ""
+    told_facts: tuple[FactSource, ...] = ()
 
 
 class Usage(Strict):
@@ -330,7 +340,7 @@ class PromptMessage(Strict):
 class Record(Strict):
     """One labelled moment of a clip: the content of ``cot_<event_start_timestamp>.yaml`` below ``results``."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     clip_id: Text
     event_start_frame: int = Field(ge=0)
     event_start_timestamp: int = Field(ge=0)

@@ -11,6 +11,7 @@ from coc_labeling.schema import (
     CoCLabel,
     Component,
     EmergedAfter,
+    FactSource,
     Lateral,
     LateralDecision,
     Longitudinal,
@@ -96,7 +97,6 @@ def labels(draw) -> CoCLabel:
 
 _emerged = st.builds(
     EmergedAfter,
-    category=st.sampled_from(Category),
     relation=st.none() | st.sampled_from(Relation),
     side=st.none() | st.sampled_from(Side),
     description=words,
@@ -325,6 +325,7 @@ def plain_record() -> Record:
             sampling={"temperature": 0.0, "seed": 42},
             code_version="0.1.0",
             dataset="pai",
+            told_facts=(FactSource.EGO_MOTION, FactSource.TIMELINE),
         ),
         usage=Usage(prompt_tokens=900, response_tokens=31),
         prompt=(PromptMessage(role="user", m_type="text", content="What does ego do?"),),

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 
@@ -6,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_runs.shards import Shard
-from builders.records import full_record, plain_record
+from builders.records import full_record, plain_record, two_stage_record
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.records import to_yaml
 from coc_labeling.results import (
+    LABELS,
     LABELS_SCHEMA,
     ExperimentFolder,
     as_row,
@@ -19,7 +21,7 @@ from coc_labeling.results import (
     resumed_experiment,
     token_totals,
 )
-from coc_labeling.schema import Record, abstain
+from coc_labeling.schema import ModelCall, Record, abstain
 from driving_clips import files
 from driving_clips.errors import DatasetError
 
@@ -180,14 +182,14 @@ def test_an_edited_but_valid_record_counts_as_edited(folder):
 
 SPOIL = {
     "empty": lambda text: "",
-    "half": lambda text: text[: len(text) // 2],
+    "half": lambda text: text[: text.index("final_content")],
     "head": lambda text: text[:40],
     "decision": lambda text: text.replace("follow_lead", "fly"),
     "cause": lambda text: text.replace("- c1", "- c9"),
     "frame": lambda text: text.replace("126", "127"),
     "clip": lambda text: text.replace("b6700354", "b6700355"),
-    "version": lambda text: text.replace("schema_version: 2", "schema_version: 7"),
-    "odd version": lambda text: text.replace("schema_version: 2", "schema_version: []"),
+    "version": lambda text: text.replace("schema_version: 3", "schema_version: 7"),
+    "odd version": lambda text: text.replace("schema_version: 3", "schema_version: []"),
     "odd date": lambda text: text.replace("12600000", "2026-99-99"),
     "zeros": lambda text: "\0\0\0",
     "utf-16": lambda text: text.encode("utf-16"),
@@ -282,3 +284,23 @@ def test_tokens_are_added_up_over_all_records():
     table = pa.Table.from_pylist(rows, LABELS_SCHEMA)
     assert token_totals(table) == {"prompt": 12, "response": 2, "reasoning": 0, "cached": 4}
     assert set(token_totals(LABELS_SCHEMA.empty_table()).values()) == {0}
+
+
+def test_a_table_of_an_older_version_is_read_with_what_it_lacks_empty(folder):
+    write_and_index(folder)
+    old = folder.read_table().drop_columns(["told_facts", "unlisted", "label"])
+    pq.write_table(old, folder.table_path(LABELS))
+    row = folder.read_table().to_pylist()[0]
+    assert (row["told_facts"], row["unlisted"], row["label"]) == (None, None, None)
+    assert (row["clip_id"], row["event_start_timestamp"]) == MOMENT
+
+
+def test_components_that_stage_1_did_not_list_are_named():
+    own = two_stage_record()
+    heard = [component.description for component in own.label.components]
+    answer = json.dumps({"components": [{"description": heard[0]}]})
+    call = ModelCall(purpose="components", request_hash="0", max_tokens=9, answer=answer)
+    stamp = files.FileStamp(0, 0)
+    row = as_row(own.model_copy(update={"calls": (call,)}), stamp)
+    assert row["unlisted"] == [component.id for component in own.label.components[1:]]
+    assert as_row(own.model_copy(update={"calls": ()}), stamp)["unlisted"] is None

@@ -1,7 +1,7 @@
 """What an agent is: it turns a window into a label, by itself or with a model's answers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.conversation import CameraFrames, Part, Shot
 from coc_labeling.keyframes import Keyframe
-from coc_labeling.schema import CoCLabel, MetaActionSpan, Provenance, Repair, WindowInfo
+from coc_labeling.schema import CoCLabel, FactSource, MetaActionSpan, Provenance, Repair, WindowInfo
 from coc_labeling.windows import Window
 
 
@@ -22,6 +22,7 @@ class Agent(ABC):
 
     name: ClassVar[str]
     model: ClassVar[str]
+    told_facts: ClassVar[tuple[FactSource, ...]] = tuple(FactSource)  # a window holds them all
 
     @abstractmethod
     def label(self, window: Window) -> CoCLabel:
@@ -29,7 +30,9 @@ class Agent(ABC):
 
     def provenance(self, dataset: str, code_version: str) -> Provenance:
         """Return what is written beside each label of this agent."""
-        return Provenance(agent=self.name, model=self.model, code_version=code_version, dataset=dataset)
+        return Provenance(
+            agent=self.name, model=self.model, code_version=code_version, dataset=dataset, told_facts=self.told_facts
+        )
 
 
 class Facts(Protocol):
@@ -92,11 +95,13 @@ class ModelAgent(ABC):
         name: of the agent, in records.
         needs_history: windows come with their ego motion as recorded, and frames are either up to the keyframe or
             after it; ``history.history_view`` makes of it what was known at the keyframe.
+        told_facts: the measured facts that the model is told, in records.
         prompt_version, prompt_hash: of its texts and schemas, in records.
     """
 
     name: ClassVar[str]
     needs_history: ClassVar[bool] = False
+    told_facts: tuple[FactSource, ...] = (FactSource.EGO_MOTION, FactSource.TIMELINE)
     prompt_version: str
     prompt_hash: str
 
@@ -112,6 +117,10 @@ class ModelAgent(ABC):
     @abstractmethod
     def prepare(self, window: Window, cameras: Sequence[CameraFrames]) -> PreparedWindow:
         """Return what a model is told of a window."""
+
+    def prepared(self, window: Window, cameras: Sequence[CameraFrames]) -> Iterator[PreparedWindow]:
+        """Yield what is asked about separately: a label is one thing."""
+        yield self.prepare(window, cameras)
 
     @staticmethod
     def info(window: Window, cameras: Sequence[CameraFrames]) -> WindowInfo:
