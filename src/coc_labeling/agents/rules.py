@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coc_labeling.agents.base import Agent
-from coc_labeling.scene import LEAD_RANGE_M, Bend, Lead, find_bend, find_lane_change, find_lead, find_stop
+from coc_labeling.scene import LEAD_RANGE_M, Bend, Lead, facts_until_keyframe, find_bend, find_lane_change, find_stop
 from coc_labeling.schema import (
     UNOBSERVED,
     Category,
@@ -94,7 +94,7 @@ def gather(window: Window) -> Facts:
         action=_real_action(window, _current_action(window, LONGITUDINAL)),
         steering=_current_action(window, LATERAL),
         speed_mps=float(window.ego.speed[window.row]),
-        lead=find_lead(window),
+        lead=facts_until_keyframe(window).lead_at(window.keyframe.frame),
         # A path that comes back to its heading a lane further is no curve, though it bends on the way.
         bend=None if lane_change else find_bend(window),
         lane_change=lane_change,

@@ -18,7 +18,11 @@ from builders.scenes import (
     together,
     window_at,
 )
-from coc_labeling.scene import DrivenPath, find_bend, find_lane_change, find_lead, find_stop
+from coc_labeling.scene import DrivenPath, facts_until_keyframe, find_bend, find_lane_change, find_stop
+
+
+def find_lead(window):
+    return facts_until_keyframe(window).lead_at(window.keyframe.frame)
 
 CRUISE = drive(speed=10.0)
 T = CRUISE.t_us / 1e6
