@@ -1,0 +1,23 @@
+"""Scene facts: what ego does, and what other road users are to it, from ego motion and obstacle tracks alone."""
+
+from coc_labeling.scene.ego import Bend, find_bend, find_lane_change, find_stop
+from coc_labeling.scene.facts import SceneFacts, SeenTrack, facts_until_keyframe, scene_facts
+from coc_labeling.scene.path import DrivenPath
+from coc_labeling.scene.roles import Kind, Lead, Role
+from coc_labeling.scene.users import LEAD_RANGE_M
+
+__all__ = [
+    "LEAD_RANGE_M",
+    "Bend",
+    "DrivenPath",
+    "Kind",
+    "Lead",
+    "Role",
+    "SceneFacts",
+    "SeenTrack",
+    "facts_until_keyframe",
+    "find_bend",
+    "find_lane_change",
+    "find_stop",
+    "scene_facts",
+]

@@ -1,0 +1,190 @@
+"""The facts of a scene: what ego does, and what others are to it, tick by tick along ego's driven path.
+
+Ego's own path is known offline, its future included: it serves as the lane that others are in, without a map. What
+others do is stated of each tick by what was measured up to it. Tracks of datasets were smoothed over the whole clip by
+their makers, so that "up to it" holds as far as theirs does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coc_labeling.scene.clock import clock_offset_sec
+from coc_labeling.scene.ego import lane_shifts
+from coc_labeling.scene.finding_roles import find_roles
+from coc_labeling.scene.path import DrivenPath
+from coc_labeling.scene.roles import Kind, Lead, Role
+from coc_labeling.scene.tracks import on_ticks
+from coc_labeling.scene.users import LEAD_RANGE_M, SPEED_TICKS, RoadUsers, road_users
+from coc_labeling.schema import Side
+from coc_labeling.windows import Window
+from driving_clips.ego_motion import TICK_SEC, TICK_US, EgoMotion
+from driving_clips.geometry import Floats
+from driving_clips.obstacles import ObstacleTracks
+
+RANGE_QUANTILE = 0.98
+HISTORY_TICKS = 50  # before a keyframe
+NEARBY_M = 150.0  # tracks that never come so near to ego are left out
+
+
+@dataclass(frozen=True)
+class SeenTrack:
+    """One track as a whole: id, class, and its first and last tick on the clip clock."""
+
+    track_id: str
+    label_class: str
+    first_tick: int
+    last_tick: int
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """What is known of a clip's scene.
+
+    Attributes:
+        ego: ego motion of the whole clip.
+        first_tick: of the clip clock, of the first of the R ticks that facts are stated of.
+        driving_side: the side of the road that traffic keeps to.
+        curvature: (R,) 1/m of the driven path at ego's place, left positive.
+        has_tracks: whether there are tracks that can be relied on; without them nothing about others is observable.
+        range_m: how far ahead others were seen, at most ``LEAD_RANGE_M``.
+        roles: of others, by their start.
+        tracks: all that came near, by id.
+        problems: what was wrong with the tracks, in words.
+        users: road users in path coordinates, None without tracks.
+    """
+
+    ego: EgoMotion
+    first_tick: int
+    driving_side: Side
+    curvature: Floats
+    has_tracks: bool
+    range_m: float
+    roles: tuple[Role, ...]
+    tracks: tuple[SeenTrack, ...]
+    problems: tuple[str, ...]
+    users: RoadUsers | None
+
+    def lead_at(self, tick: int) -> Lead | None:
+        """Return the lead at a tick of the clip clock, None where there is none."""
+        row = tick - self.first_tick
+        if self.users is None or not 0 <= row < len(self.users.ego_s) or self.users.lead[row] < 0:
+            return None
+        users, n = self.users, int(self.users.lead[row])
+        ego_speed = float(self.ego.longitudinal_speed[tick - self.ego.first_tick])
+        speed, distance = float(users.along[n, row]), float(users.near[n, row])
+        ago = max((k for k in SPEED_TICKS if row >= k and np.isfinite(users.along[n, row - k])), default=0)
+        change = (speed - float(users.along[n, row - ago])) / (ago * TICK_SEC) if ago else 0.0
+        return Lead(
+            track_id=str(users.tracks.track_id[n]),
+            label_class=str(users.tracks.label_class[n]),
+            distance_m=distance,
+            speed_mps=speed,
+            closing_mps=ego_speed - speed,
+            acceleration_mps2=change,
+            time_gap_sec=distance / ego_speed if ego_speed > 0 else float("inf"),
+        )
+
+    def during(self, first_tick: int, last_tick: int, kinds: Iterable[Kind] = tuple(Kind)) -> list[Role]:
+        """Return the roles of some kinds that hold at any tick from the first to the last, both included."""
+        wanted = frozenset(kinds)
+        return [r for r in self.roles if r.kind in wanted and r.start_tick <= last_tick and r.end_tick > first_tick]
+
+    def track(self, track_id: str) -> SeenTrack | None:
+        """Return one track, None where there is none of this id."""
+        return next((track for track in self.tracks if track.track_id == track_id), None)
+
+    def near(self, first_tick: int, last_tick: int, within_m: float) -> list[SeenTrack]:
+        """Return the tracks whose centre comes so near to ego at any of these ticks, the nearest first."""
+        if self.users is None:
+            return []
+        rows = np.arange(
+            max(first_tick - self.first_tick, 0), min(last_tick - self.first_tick + 1, len(self.curvature))
+        )
+        if not len(rows):
+            return []
+        ego = self.ego.xyz[rows + self.first_tick - self.ego.first_tick, :2]
+        gaps = self.users.tracks.xy[:, rows] - ego
+        distance = np.nan_to_num(np.hypot(gaps[..., 0], gaps[..., 1]), nan=np.inf).min(axis=1, initial=np.inf)
+        order = [n for n in np.argsort(distance, kind="stable") if distance[n] <= within_m]
+        ids = dict.fromkeys(str(self.users.tracks.track_id[n]) for n in order)
+        return [seen for name in ids if (seen := self.track(name)) is not None]
+
+
+def scene_facts(
+    ego: EgoMotion,
+    obstacles: ObstacleTracks | None,
+    driving_side: Side = Side.RIGHT,
+    rows: NDArray[np.intp] | None = None,
+) -> SceneFacts:
+    """Return the facts of a clip, or of some of its rows.
+
+    Args:
+        ego: ego motion of the whole clip: its path is known past the rows.
+        obstacles: tracks in the clip's local frame; None where the dataset has none. What shall not be known is left
+            out by the caller.
+        driving_side: the side of the road that traffic keeps to.
+        rows: of ego motion to state facts about, one after the other; all by default.
+    """
+    rows = np.arange(len(ego)) if rows is None else rows
+    first_tick = ego.first_tick + int(rows[0])
+    path = DrivenPath(ego)
+    curvature = path.curvature_at(path.ego_s[rows])
+    if obstacles is None:
+        return SceneFacts(ego, first_tick, driving_side, curvature, False, 0.0, (), (), (), None)
+    nearby = _nearby(obstacles, ego)
+    ticked = on_ticks(nearby, ego, rows)
+    problems = list(ticked.problems)
+    offset = clock_offset_sec(nearby, ego)
+    if offset is not None:
+        problems.append(
+            f"the clock of the tracks is off by about {offset:+.1f} s against ego's: what stands moves when ego turns "
+            "or brakes. Nothing is claimed from these tracks; correct their timestamps"
+        )
+        return SceneFacts(ego, first_tick, driving_side, curvature, False, 0.0, (), (), tuple(problems), None)
+    users = road_users(ticked, ego, rows, path)
+    tracks = _seen_tracks(users)
+    roles = find_roles(users, first_tick, lane_shifts(ego, path))
+    reach = _range(users)
+    return SceneFacts(ego, first_tick, driving_side, curvature, True, reach, roles, tracks, tuple(problems), users)
+
+
+def facts_until_keyframe(window: Window, driving_side: Side = Side.RIGHT) -> SceneFacts:
+    """Return what was known of others at a window's keyframe, from its last seconds; no box after it is used."""
+    rows = np.arange(max(0, window.row - HISTORY_TICKS), window.row + 1)
+    known = None
+    if window.obstacles is not None:
+        known = window.obstacles.select(window.obstacles.t_us <= window.t0_us)
+    return scene_facts(window.ego, known, driving_side, rows)
+
+
+def _nearby(obstacles: ObstacleTracks, ego: EgoMotion) -> ObstacleTracks:
+    """Leave out boxes that are far from where ego is: there may be thousands."""
+    if not len(obstacles):
+        return obstacles
+    row = np.clip(np.rint(obstacles.t_us / TICK_US).astype(np.int64) - ego.first_tick, 0, len(ego) - 1)
+    gap = obstacles.center[:, :2] - ego.xyz[row, :2]
+    far = np.hypot(gap[:, 0], gap[:, 1]) > NEARBY_M
+    return obstacles.select(~far) if far.any() else obstacles
+
+
+def _range(users: RoadUsers) -> float:
+    ahead = users.near[np.isfinite(users.near) & (users.near > 0.0)]
+    return min(LEAD_RANGE_M, float(np.quantile(ahead, RANGE_QUANTILE))) if len(ahead) else LEAD_RANGE_M
+
+
+def _seen_tracks(users: RoadUsers) -> tuple[SeenTrack, ...]:
+    """Return the tracks by id; parts of one id are one here."""
+    ticked = users.tracks
+    found: dict[str, SeenTrack] = {}
+    for name, kind, first_us, last_us in zip(
+        ticked.track_id.tolist(), ticked.label_class.tolist(), ticked.first_us, ticked.last_us, strict=True
+    ):
+        first, last = int(-(-first_us // TICK_US)), int(last_us // TICK_US)
+        known = found.get(name)
+        if known is not None:
+            first, last = min(first, known.first_tick), max(last, known.last_tick)
+        found[name] = SeenTrack(name, kind, first, last)
+    return tuple(found.values())
