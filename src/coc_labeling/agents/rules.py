@@ -1,13 +1,12 @@
-"""Labels by rules, from the meta-action timeline, ego's path and obstacle tracks: no model, no network.
+"""Labels by rules, from the meta-action timeline, ego's path and the scene's facts: no model, no network.
 
 A cause is only written where it is observed; where none is, the record says so.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from coc_labeling.agents.base import Agent
-from coc_labeling.scene import LEAD_RANGE_M, Bend, Lead, facts_until_keyframe, find_bend, find_lane_change, find_stop
+from coc_labeling.agents.reasons import Reason
+from coc_labeling.agents.situation import Situation, situation
+from coc_labeling.scene import LEAD_RANGE_M, Bend, Kind, Lead, Role
 from coc_labeling.schema import (
     UNOBSERVED,
     Category,
@@ -22,20 +21,18 @@ from coc_labeling.schema import (
     abstain,
 )
 from coc_labeling.windows import Window
-from driving_clips.ego_motion import TICK_SEC
-from meta_action.names import LATERAL, LONGITUDINAL
+from driving_clips.obstacles import VEHICLE_CLASSES
 
-CLOSE_SEC = 3.0  # a lead within this time gap keeps ego from driving faster
-CLOSE_M = 15.0  # or within this distance, at low speed
 CLOSING_MPS = 0.5
-URGENT_SEC = 12.0  # ego would reach the lead within this time
-CURVE_AHEAD_SEC = 4.0
-CURVE_MAX_RADIUS_M = 150.0  # wider curves are no reason to slow down
-STOPS_SOON_SEC = 2.5
-CHANGE_MPS, CHANGE_SOON_SEC = 1.0, 3.0  # a change of speed by so much, so soon, is no keeping of the speed
 MOVING_OFF_MPS = 0.5
 TURN_SOON_SEC = 3.0
-UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
+CURVE_AHEAD_SEC = 4.0
+CURVE_MAX_RADIUS_M = 150.0  # wider curves are no reason to slow down
+HOLDS_MPS2 = 0.25  # who calls for less deceleration does not explain one
+FOLLOWED_MPS2 = 0.35  # a lead that calls for so much sets the speed that ego keeps
+STARTS_BEHIND_MPS2 = 0.5  # and one that calls for so much, that which ego reaches
+WAITS_BEHIND_M = 14.0
+WAITS_FOR_M = 26.0
 
 _VERBS = {
     "gentle_deceleration": "Decelerate gently",
@@ -44,84 +41,14 @@ _VERBS = {
     "strong_acceleration": "Accelerate strongly",
     "maintain_speed": "Keep the speed",
 }
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the rules decide on."""
-
-    action: str
-    steering: str
-    speed_mps: float
-    lead: Lead | None
-    bend: Bend | None
-    lane_change: tuple[Side, float] | None
-    stops_in_sec: float | None
-    tracks_known: bool
-
-    @property
-    def relevant_lead(self) -> Lead | None:
-        """The lead, where it is near enough, or approached fast enough, to shape what ego does."""
-        if self.lead is None:
-            return None
-        near = self.lead.distance_m <= max(CLOSE_SEC * self.speed_mps, CLOSE_M)
-        urgent = self.lead.closing_mps > CLOSING_MPS and self.lead.distance_m / self.lead.closing_mps <= URGENT_SEC
-        return self.lead if near or urgent else None
-
-    @property
-    def relevant_bend(self) -> Bend | None:
-        """The curve or turn, where it comes soon and is tight enough to slow down for."""
-        bend = self.bend
-        soon = bend is not None and bend.radius_m <= CURVE_MAX_RADIUS_M and bend.starts_in_sec <= CURVE_AHEAD_SEC
-        return bend if soon else None
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether ego stands, or what it does now ends in standing."""
-        if self.action == "stop":
-            return True
-        if self.stops_in_sec is None:
-            return False
-        return "deceleration" in self.action or (
-            self.action == "maintain_speed" and 0.0 < self.stops_in_sec <= STOPS_SOON_SEC
-        )
-
-
-def gather(window: Window) -> Facts:
-    """Collect the facts of a window."""
-    lane_change = find_lane_change(window)
-    return Facts(
-        action=_real_action(window, _current_action(window, LONGITUDINAL)),
-        steering=_current_action(window, LATERAL),
-        speed_mps=float(window.ego.speed[window.row]),
-        lead=facts_until_keyframe(window).lead_at(window.keyframe.frame),
-        # A path that comes back to its heading a lane further is no curve, though it bends on the way.
-        bend=None if lane_change else find_bend(window),
-        lane_change=lane_change,
-        stops_in_sec=find_stop(window),
-        tracks_known=window.obstacles is not None,
-    )
-
-
-def _current_action(window: Window, axis: str) -> str:
-    """Return the meta-action that starts at or soon after the keyframe, else the one that holds there."""
-    frame = window.keyframe.frame
-    own = [span for span in window.timeline.spans if span.axis == axis]
-    starting = [span for span in own if frame <= span.start <= frame + UPCOMING_TICKS]
-    holding = [span for span in own if span.start <= frame < span.end]
-    chosen = min(starting, key=lambda span: span.start, default=None) or (holding[0] if holding else None)
-    return chosen.name if chosen else ""
-
-
-def _real_action(window: Window, action: str) -> str:
-    """Return what ``maintain_speed`` really is where the speed soon changes: short spans are named after their mean."""
-    if action != "maintain_speed":
-        return action
-    soon = min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row)
-    change = float(window.ego.speed[soon] - window.ego.speed[window.row])
-    if change >= CHANGE_MPS:
-        return "gentle_acceleration"
-    return "gentle_deceleration" if change <= -CHANGE_MPS else action
+_NAMES = {
+    "heavy_truck": "truck",
+    "bus": "bus",
+    "trolley_bus": "bus",
+    "train_or_tram_car": "tram",
+    "person": "pedestrian",
+}
+_NAMES |= {"stroller": "pedestrian", "rider": "rider", "protruding_object": "object", "animal": "animal"}
 
 
 class RulesAgent(Agent):
@@ -132,7 +59,7 @@ class RulesAgent(Agent):
 
     def label(self, window: Window) -> CoCLabel:
         """Return decisions, their observed causes, a trace and the sentence; an abstention for driving backwards."""
-        facts = gather(window)
+        facts = situation(window)
         if facts.action == "reverse" or facts.steering.startswith("reverse"):
             return abstain("no_decision", "ego drives backwards, for which taxonomy 1 has no decision")
         if not facts.action:
@@ -155,45 +82,64 @@ class RulesAgent(Agent):
 class _Draft:
     """Writes the two channels of one label and collects the components they cite."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Situation) -> None:
         self.facts = facts
         self.components: list[Component] = []
 
     def longitudinal(self) -> tuple[Longitudinal, str]:
         """Return the decision on speed and its part of the sentence."""
-        facts, lead, bend = self.facts, self.facts.relevant_lead, self.facts.relevant_bend
-        approached = lead if lead and lead.closing_mps > -CLOSING_MPS else None
-        if facts.is_stopping:
-            verb = "Remain stopped" if facts.stops_in_sec == 0.0 else "Decelerate to a stop"
-            if approached:
-                return self._follow(approached, f"{verb} behind {_lead_text(approached)}")
-            return _speed(LongitudinalDecision.STOP), verb
+        facts = self.facts
+        if facts.waits or facts.action == "stop":
+            return self._waiting()
+        if facts.slows:
+            return self._slowing()
         verb = "Move off" if facts.speed_mps < MOVING_OFF_MPS else _VERBS[facts.action]
-        if "deceleration" in facts.action:
-            if approached:
-                return self._follow(approached, f"{verb} to keep distance to {_lead_text(approached)}")
-            if bend:
-                adapted = _speed(LongitudinalDecision.ADAPT_SPEED, self._bend(bend))
-                return adapted, f"{verb} for the {bend.side} {_kind(bend)}{_ahead(bend)}"
-            return _speed(LongitudinalDecision.ADAPT_SPEED), verb
-        if "acceleration" in facts.action:
-            if lead and lead.closing_mps < -CLOSING_MPS:
-                return self._follow(lead, f"{verb} to keep up with {_lead_text(lead)}")
-            return _speed(LongitudinalDecision.TRACK_SPEED), f"{verb} to resume speed"
-        if lead:
-            return self._follow(lead, f"{verb} behind {_lead_text(lead)}")
-        return _speed(LongitudinalDecision.TRACK_SPEED), verb
+        lead = next((reason for reason in facts.reasons if reason.lead is not None), None)
+        speeds_up = "acceleration" in facts.action
+        least = STARTS_BEHIND_MPS2 if speeds_up else FOLLOWED_MPS2
+        if lead is not None and lead.needed_mps2 >= least:
+            return self._follow(lead, verb)
+        return _speed(LongitudinalDecision.TRACK_SPEED), f"{verb} to resume speed" if speeds_up else verb
+
+    def _waiting(self) -> tuple[Longitudinal, str]:
+        verb = "Remain stopped" if self.facts.stops_in_sec == 0.0 else "Decelerate to a stop"
+        for reason in self.facts.reasons:
+            if reason.role is not None and reason.role.nearest_m < WAITS_FOR_M:
+                return self._give_way(reason.role, verb)
+            if reason.lead is not None and reason.lead.distance_m < WAITS_BEHIND_M:
+                return self._follow(reason, verb)
+        return _speed(LongitudinalDecision.STOP), verb
+
+    def _slowing(self) -> tuple[Longitudinal, str]:
+        facts = self.facts
+        verb = "Decelerate to a stop" if facts.is_stopping else _VERBS.get(facts.action, "Decelerate gently")
+        holding = [reason for reason in facts.reasons if reason.needed_mps2 >= HOLDS_MPS2]
+        for reason in holding:
+            if reason.role is not None:
+                return self._give_way(reason.role, verb)
+            if reason.lead is not None and reason.lead.closing_mps > -CLOSING_MPS:
+                return self._follow(reason, verb)
+            if reason.bend is not None and not facts.is_stopping:
+                return self._adapt(reason.bend, verb)
+        if facts.is_stopping:
+            return _speed(LongitudinalDecision.STOP), verb
+        bend = facts.bend
+        if bend and bend.radius_m <= CURVE_MAX_RADIUS_M and bend.starts_in_sec <= CURVE_AHEAD_SEC:
+            return self._adapt(bend, verb)
+        return _speed(LongitudinalDecision.ADAPT_SPEED), verb
 
     def lateral(self) -> tuple[Lateral | None, str]:
         """Return the decision on the lane, if the keyframe is about one, and its part of the sentence."""
-        facts, bend = self.facts, self.facts.bend
-        if facts.lane_change is not None and "steer" in facts.steering:
-            side, _ = facts.lane_change
-            return _lane(LateralDecision.CHANGE_LANE, side), f"change lane to the {side}"
+        facts, bend, move = self.facts, self.facts.bend, self.facts.move
+        if move is not None and move.is_lane_change:
+            return _lane(LateralDecision.CHANGE_LANE, move.side), f"change lane to the {move.side}"
         if bend is not None and bend.is_turn and _turns_now(facts.steering, bend):
             under_way = bend.starts_in_sec < 0.0
             text = f"complete the {bend.side} turn" if under_way else f"turn {bend.side}"
             return _lane(LateralDecision.TURN, bend.side), text
+        if move is not None and facts.passed is not None:
+            cause, name = self._user(facts.passed)
+            return _lane(LateralDecision.NUDGE_IN_LANE, move.side, cause), f"nudge {move.side} to keep clear of {name}"
         if bend is not None and not bend.is_turn and _steers_into(facts.steering, bend):
             return _lane(LateralDecision.KEEP_LANE, None, self._bend(bend)), f"follow the {bend.side} curve"
         if facts.steering == "go_straight":
@@ -203,17 +149,45 @@ class _Draft:
             return _lane(LateralDecision.KEEP_LANE), f"steer slightly {towards}"
         return None, ""
 
-    def _follow(self, lead: Lead, text: str) -> tuple[Longitudinal, str]:
+    def _follow(self, reason: Reason, verb: str) -> tuple[Longitudinal, str]:
+        lead, cut_in = reason.lead, reason.cut_in
+        assert lead is not None
+        text = _lead_text(lead) if cut_in is None else _cut_in_text(lead, cut_in)
         cause = self._cite(
             Component(
                 id=self._next_id(),
                 category=Category.CRITICAL_OBJECT,
-                relation=Relation.LEAD,
-                description=_lead_text(lead).removeprefix("the "),
+                relation=Relation.LEAD if cut_in is None else Relation.CUT_IN,
+                side=None if cut_in is None else cut_in.side,
+                description=text.removeprefix("the "),
                 track_id=lead.track_id,
             )
         )
-        return _speed(LongitudinalDecision.FOLLOW_LEAD, cause), text
+        return _speed(LongitudinalDecision.FOLLOW_LEAD, cause), f"{verb}{_why_follow(self.facts, lead)} {text}"
+
+    def _give_way(self, role: Role, verb: str) -> tuple[Longitudinal, str]:
+        cause, name = self._user(role)
+        return _speed(LongitudinalDecision.YIELD, cause), f"{verb} to yield to {name}"
+
+    def _adapt(self, bend: Bend, verb: str) -> tuple[Longitudinal, str]:
+        adapted = _speed(LongitudinalDecision.ADAPT_SPEED, self._bend(bend))
+        return adapted, f"{verb} for the {bend.side} {_kind(bend)}{_ahead(bend)}"
+
+    def _user(self, role: Role) -> tuple[str, str]:
+        """Cite a road user in a role; return its id and its name with the article."""
+        for known in self.components:
+            if known.track_id == role.track_id:
+                return known.id, f"the {known.description}"
+        relation, text = _role_text(role)
+        component = Component(
+            id=self._next_id(),
+            category=Category.CRITICAL_OBJECT,
+            relation=relation,
+            side=role.side,
+            description=text,
+            track_id=role.track_id,
+        )
+        return self._cite(component), f"the {text}"
 
     def _bend(self, bend: Bend) -> str:
         for known in self.components:
@@ -247,19 +221,48 @@ def _steers_into(steering: str, bend: Bend) -> bool:
     return steering.endswith(str(bend.side)) and "steer" in steering
 
 
+def _turns_now(steering: str, bend: Bend) -> bool:
+    """Whether the turn is what ego does next, and not something else before it."""
+    straight = steering in ("", "go_straight")
+    return _steers_into(steering, bend) or (straight and bend.starts_in_sec <= TURN_SOON_SEC)
+
+
 def _lead_text(lead: Lead) -> str:
     """Return the lead in words, with the numbers that make it one."""
-    state = "stopped lead vehicle" if lead.is_stopped else "lead vehicle"
+    name = "rider" if lead.label_class == "rider" else "vehicle"
+    state = f"stopped lead {name}" if lead.is_stopped else f"lead {name}"
     text = f"the {state} {lead.distance_m:.0f} m ahead"
     if lead.is_stopped or abs(lead.closing_mps) < CLOSING_MPS:
         return text
     return f"{text}, {abs(lead.closing_mps):.1f} m/s {'slower' if lead.closing_mps > 0 else 'faster'} than ego"
 
 
-def _turns_now(steering: str, bend: Bend) -> bool:
-    """Whether the turn is what ego does next, and not something else before it."""
-    straight = steering in ("", "go_straight")
-    return _steers_into(steering, bend) or (straight and bend.starts_in_sec <= TURN_SOON_SEC)
+def _cut_in_text(lead: Lead, cut_in: Role) -> str:
+    name = _NAMES.get(lead.label_class, "vehicle")
+    return f"the {name} that cut in from the {cut_in.side} {lead.distance_m:.0f} m ahead"
+
+
+def _why_follow(facts: Situation, lead: Lead) -> str:
+    """Return the words between what ego does and whom it follows."""
+    if facts.is_stopping or facts.waits or "acceleration" not in facts.action + "acceleration" * facts.slows:
+        return " behind"
+    if "deceleration" in facts.action:
+        return " to keep distance to"
+    return " to keep up with" if lead.closing_mps < -CLOSING_MPS else " behind"
+
+
+def _role_text(role: Role) -> tuple[Relation, str]:
+    """Return how a road user stands to ego, and its words without an article."""
+    name = _NAMES.get(role.label_class, "vehicle")
+    if role.kind in (Kind.CROSSING, Kind.ENTERING):
+        return Relation.CROSSING, f"{name} crossing from the {role.side}"
+    if role.kind is Kind.ONCOMING:
+        return Relation.ONCOMING, f"oncoming {name}"
+    if role.kind is Kind.ADJACENT:
+        return Relation.ADJACENT, f"{name} on the {role.side}"
+    where = "in the path" if role.side is None else f"on the {role.side}"
+    state = "parked" if role.label_class in VEHICLE_CLASSES else "standing"
+    return Relation.PARKED, f"{state} {name} {where}"
 
 
 def _ahead(bend: Bend) -> str:
@@ -270,7 +273,7 @@ def _kind(bend: Bend) -> str:
     return "turn" if bend.is_turn else "curve"
 
 
-def _trace(facts: Facts, components: Sequence[Component], longitudinal: Longitudinal) -> str:
+def _trace(facts: Situation, components: list[Component], longitudinal: Longitudinal) -> str:
     """Return what was observed up to the keyframe, in full sentences."""
     parts = ["Ego stands." if facts.stops_in_sec == 0.0 else f"Ego drives {facts.speed_mps:.1f} m/s."]
     parts += [f"Observed: {component.description}." for component in components]
@@ -279,7 +282,7 @@ def _trace(facts: Facts, components: Sequence[Component], longitudinal: Longitud
     return " ".join(parts)
 
 
-def _what_else(facts: Facts) -> str:
+def _what_else(facts: Situation) -> str:
     """Return what was looked for and found, where none of it explains what ego does."""
     if not facts.tracks_known:
         return "there are no obstacle tracks to look at"

@@ -4,6 +4,7 @@ from coc_labeling.scene.ego import Bend, find_bend, find_lane_change, find_stop
 from coc_labeling.scene.facts import SceneFacts, SeenTrack, facts_until_keyframe, scene_facts
 from coc_labeling.scene.path import DrivenPath
 from coc_labeling.scene.roles import Kind, Lead, Role
+from coc_labeling.scene.side_moves import SideMove, side_moves
 from coc_labeling.scene.users import LEAD_RANGE_M
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "Role",
     "SceneFacts",
     "SeenTrack",
+    "SideMove",
     "facts_until_keyframe",
     "find_bend",
     "find_lane_change",
     "find_stop",
     "scene_facts",
+    "side_moves",
 ]

@@ -1,0 +1,102 @@
+"""What around ego holds it back: each thing is asked which deceleration it calls for, the most urgent one counts.
+
+Only what was known at the keyframe is used of others; of ego itself also where it drives afterwards.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coc_labeling.scene import Bend, Kind, Lead, Role, SceneFacts
+from coc_labeling.scene.tracks import EGO_FRONT_M
+from coc_labeling.schema import Side
+from coc_labeling.windows import Window
+from driving_clips.ego_motion import TICK_SEC
+
+# The intelligent driver model (Treiber, Hennecke, Helbing 2000, table 1 of arXiv cond-mat/0002177), for a brisk driver.
+GAP_M, HEADWAY_SEC, ACCELERATION_MPS2, DECELERATION_MPS2 = 2.0, 1.2, 1.5, 2.0
+COMFORTABLE_LATERAL_MPS2 = 2.5
+LEAST_GAP_M = 0.5
+STOP_SHORT_M = 1.0  # before somebody who crosses
+CUT_IN_TICKS = 30
+CROSSING_AHEAD_M = 45.0
+WAIT_AHEAD_M = 22.0
+ONCOMING_AHEAD_M = 60.0
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that calls for less speed.
+
+    Attributes:
+        needed_mps2: the deceleration it calls for now, against an empty road; 0 or more.
+        lead: the lead vehicle, where it is one, with ``cut_in`` where it came from beside the path just before.
+        role: the road user to give way to, where it is one.
+        bend: the curve or turn, where it is one.
+    """
+
+    needed_mps2: float
+    lead: Lead | None = None
+    cut_in: Role | None = None
+    role: Role | None = None
+    bend: Bend | None = None
+
+
+def follow_mps2(lead: Lead, speed_mps: float) -> float:
+    """Return the deceleration that a lead calls for in the intelligent driver model."""
+    gap = max(lead.distance_m - EGO_FRONT_M, LEAST_GAP_M)
+    closing = speed_mps * lead.closing_mps / (2 * np.sqrt(ACCELERATION_MPS2 * DECELERATION_MPS2))
+    wanted = GAP_M + max(0.0, HEADWAY_SEC * speed_mps + closing)
+    return float(ACCELERATION_MPS2 * (wanted / gap) ** 2)
+
+
+def reasons(window: Window, scene: SceneFacts, bend: Bend | None) -> list[Reason]:
+    """Return all that calls for less speed at the keyframe, the most urgent first."""
+    tick, speed = window.keyframe.frame, float(window.ego.speed[window.row])
+    found = []
+    lead = scene.lead_at(tick)
+    if lead is not None:
+        found.append(Reason(follow_mps2(lead, speed), lead=lead, cut_in=_cut_in(scene, lead, tick)))
+    found += [Reason(_stop_mps2(role, speed), role=role) for role in givers_of_way(scene, tick, bend)]
+    if bend is not None and bend.starts_in_sec >= 0.0:
+        found.append(Reason(_bend_mps2(window, bend, speed), bend=bend))
+    return sorted(found, key=lambda reason: -reason.needed_mps2)
+
+
+def _cut_in(scene: SceneFacts, lead: Lead, tick: int) -> Role | None:
+    own = [r for r in scene.during(tick - CUT_IN_TICKS, tick, [Kind.CUT_IN]) if r.track_id == lead.track_id]
+    return own[-1] if own else None
+
+
+def givers_of_way(scene: SceneFacts, tick: int, bend: Bend | None) -> list[Role]:
+    """Return who crosses ego's path, enters it, or comes towards a turn across it."""
+    crossing = scene.during(tick, tick, [Kind.CROSSING, Kind.ENTERING])
+    found = [role for role in crossing if -1.0 < now(scene, role, tick) < CROSSING_AHEAD_M]
+    across = Side.LEFT if scene.driving_side is Side.RIGHT else Side.RIGHT
+    if bend is not None and bend.is_turn and bend.side is across and bend.starts_in_sec > -1.0:
+        oncoming = scene.during(tick, tick, [Kind.ONCOMING])
+        found += [role for role in oncoming if now(scene, role, tick) < ONCOMING_AHEAD_M]
+    return found
+
+
+def now(scene: SceneFacts, role: Role, tick: int) -> float:
+    """Return how far ahead along the path a role's road user is at a tick, in m; far where it is not seen."""
+    if scene.users is None:
+        return float("inf")
+    row = tick - scene.first_tick
+    own = np.flatnonzero(scene.users.tracks.track_id == role.track_id)
+    near = scene.users.near[own, row]
+    return float(np.min(near, initial=np.inf, where=np.isfinite(near)))
+
+
+def _stop_mps2(role: Role, speed: float) -> float:
+    gap = max(role.nearest_m - EGO_FRONT_M - STOP_SHORT_M, LEAST_GAP_M)
+    return speed**2 / (2 * gap)
+
+
+def _bend_mps2(window: Window, bend: Bend, speed: float) -> float:
+    """Return the deceleration that brings ego to a comfortable speed where the bend begins."""
+    row = min(window.row + round(bend.starts_in_sec / TICK_SEC), len(window.ego) - 1)
+    step = np.hypot(*np.diff(window.ego.xyz[window.row : row + 1, :2], axis=0).T).sum()
+    comfortable = COMFORTABLE_LATERAL_MPS2 * bend.radius_m
+    return float(max(speed**2 - comfortable, 0.0) / (2 * max(step, 2.0)))

@@ -1,0 +1,147 @@
+"""What the rules decide on: what ego does around a keyframe, and what holds it back or moves it over."""
+
+from dataclasses import dataclass
+
+from coc_labeling.agents.reasons import Reason, now, reasons
+from coc_labeling.scene import (
+    Bend,
+    Kind,
+    Lead,
+    Role,
+    SceneFacts,
+    SideMove,
+    facts_until_keyframe,
+    find_bend,
+    find_stop,
+    side_moves,
+)
+from coc_labeling.schema import Side
+from coc_labeling.windows import Window
+from driving_clips.ego_motion import TICK_SEC
+from meta_action.names import LATERAL, LONGITUDINAL
+
+STANDING_MPS = 0.3
+CHANGE_MPS, CHANGE_SOON_SEC = 1.0, 3.0  # a change of speed by so much, so soon, is no keeping of the speed
+STOPS_SOON_SEC = 2.5
+MOVES_OFF_MPS = 1.0  # who stands and does not reach it soon waits
+UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
+MOVE_BEFORE_TICKS, MOVE_LEFT = 20, 0.3  # a side move counts from so long before it begins until so much of it is left
+MOVE_LEFT_MOST_TICKS = 10
+PASSED_CLEARANCE_M = 1.6  # one nudges away from what is nearer than that
+PASSED_BACK_M, PASSED_SEC, PASSED_MORE_M = -8.0, 5.0, 10.0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The facts of one keyframe.
+
+    Attributes:
+        action: the meta-action on speed, corrected by what the speed really does next.
+        steering: the meta-action on steering.
+        speed_mps: at the keyframe.
+        change_mps: of the speed over the next seconds.
+        waits: ego stands and goes on standing.
+        stops_in_sec: when ego first stands within the window; 0 where it stands already, None where it does not.
+        lead: the vehicle ahead in the path.
+        reasons: what calls for less speed, the most urgent first.
+        bend: the curve or turn, None where the path only moves over.
+        move: a move to a side that is about to begin or under way.
+        passed: what a nudge keeps clear of, with its distance along the path.
+        tracks_known: whether anything can be said of others.
+    """
+
+    action: str
+    steering: str
+    speed_mps: float
+    change_mps: float
+    waits: bool
+    stops_in_sec: float | None
+    lead: Lead | None
+    reasons: tuple[Reason, ...]
+    bend: Bend | None
+    move: SideMove | None
+    passed: Role | None
+    tracks_known: bool
+
+    @property
+    def slows(self) -> bool:
+        """Whether ego gets notably slower soon, or stops."""
+        return self.is_stopping or "deceleration" in self.action
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether ego stands, or what it does now ends in standing."""
+        if self.action == "stop":
+            return True
+        if self.stops_in_sec is None:
+            return False
+        return "deceleration" in self.action or (
+            self.action == "maintain_speed" and 0.0 < self.stops_in_sec <= STOPS_SOON_SEC
+        )
+
+
+def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
+    """Return the facts of a window; of others only what was known at its keyframe."""
+    scene = scene or facts_until_keyframe(window)
+    tick = window.keyframe.frame
+    speed = window.ego.speed
+    soon = speed[window.row : min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row) + 1]
+    move = _current_move(window)
+    # A path that comes back to its heading further to a side is no curve, though it bends on the way.
+    bend = None if move is not None and move.is_lane_change else find_bend(window)
+    return Situation(
+        action=_real_action(_current_action(window, LONGITUDINAL), float(soon[-1] - soon[0])),
+        steering=_current_action(window, LATERAL),
+        speed_mps=float(speed[window.row]),
+        change_mps=float(soon[-1] - soon[0]),
+        waits=bool(soon[0] < STANDING_MPS and soon.max() < MOVES_OFF_MPS),
+        stops_in_sec=find_stop(window),
+        lead=scene.lead_at(tick),
+        reasons=tuple(reasons(window, scene, bend)),
+        bend=bend,
+        move=move,
+        passed=_passed(scene, move, tick, float(speed[window.row])) if move is not None else None,
+        tracks_known=window.obstacles is not None,
+    )
+
+
+def _current_move(window: Window) -> SideMove | None:
+    tick = window.keyframe.frame
+    last = window.ego.first_tick + window.last_row
+    for move in side_moves(window.ego):
+        left = min(MOVE_LEFT * (move.end_tick - move.start_tick), MOVE_LEFT_MOST_TICKS)
+        if move.start_tick - MOVE_BEFORE_TICKS <= tick <= move.end_tick - left and move.start_tick <= last:
+            return move
+    return None
+
+
+def _passed(scene: SceneFacts, move: SideMove, tick: int, speed: float) -> Role | None:
+    """Return what a move keeps clear of: near the path on the other side."""
+    other = Side.RIGHT if move.side is Side.LEFT else Side.LEFT
+    furthest = speed * PASSED_SEC + PASSED_MORE_M
+    found = []
+    for role in scene.during(tick, tick, [Kind.BESIDE, Kind.ADJACENT, Kind.ONCOMING, Kind.IN_PATH]):
+        distance = now(scene, role, tick)
+        fits = role.side in (other, None) and role.clearance_m < PASSED_CLEARANCE_M
+        if fits and PASSED_BACK_M < distance < furthest:
+            found.append((distance, role))
+    return min(found, key=lambda pair: abs(pair[0]), default=(0.0, None))[1]
+
+
+def _current_action(window: Window, axis: str) -> str:
+    """Return the meta-action that starts at or soon after the keyframe, else the one that holds there."""
+    frame = window.keyframe.frame
+    own = [span for span in window.timeline.spans if span.axis == axis]
+    starting = [span for span in own if frame <= span.start <= frame + UPCOMING_TICKS]
+    holding = [span for span in own if span.start <= frame < span.end]
+    chosen = min(starting, key=lambda span: span.start, default=None) or (holding[0] if holding else None)
+    return chosen.name if chosen else ""
+
+
+def _real_action(action: str, change_mps: float) -> str:
+    """Return what ``maintain_speed`` really is where the speed soon changes: short spans are named after their mean."""
+    if action != "maintain_speed":
+        return action
+    if change_mps >= CHANGE_MPS:
+        return "gentle_acceleration"
+    return "gentle_deceleration" if change_mps <= -CHANGE_MPS else action
