@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coc_labeling.scene import Bend, Kind, Lead, Role, SceneFacts
+from coc_labeling.scene import Bend, Kind, Lead, Role, SceneFacts, SideMove
 from coc_labeling.scene.tracks import EGO_FRONT_M
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
@@ -50,12 +50,14 @@ def follow_mps2(lead: Lead, speed_mps: float) -> float:
     return float(ACCELERATION_MPS2 * (wanted / gap) ** 2)
 
 
-def reasons(window: Window, scene: SceneFacts, bend: Bend | None) -> list[Reason]:
+def reasons(window: Window, scene: SceneFacts, bend: Bend | None, move: SideMove | None) -> list[Reason]:
     """Return all that calls for less speed at the keyframe, the most urgent first."""
     tick, speed = window.keyframe.frame, float(window.ego.speed[window.row])
     found = []
-    lead = scene.lead_at(tick)
-    if lead is not None:
+    left_behind = None
+    if move is not None and move.is_lane_change and tick <= (move.start_tick + move.end_tick) / 2:
+        left_behind = scene.left_behind(tick, move)
+    for lead in filter(None, (scene.lead_at(tick), left_behind)):
         found.append(Reason(follow_mps2(lead, speed), lead=lead, cut_in=_cut_in(scene, lead, tick)))
     found += [Reason(_stop_mps2(role, speed), role=role) for role in givers_of_way(scene, tick, bend)]
     if bend is not None and bend.starts_in_sec >= 0.0:

@@ -8,12 +8,10 @@ from driving_clips.obstacles import ObstacleTracks
 
 SHIFTS_SEC = np.round(np.arange(-1.0, 1.01, 0.1), 1)
 LEAST_OFF_SEC = 0.25  # shorter ones are within what the estimate can tell
-LEAST_TRACKS = 5
-LEAST_SEC = 2.0
+LEAST_SEC = 3.0  # of a track
 BASE_TICKS = 10  # over which a place must not change
-STEADY = 25  # per cent of the tracks that stand, at least, where anything can be told
-WANDERS_MPS = 0.35  # what stands may seem to move by so much, for noise
-CLEARLY = 0.5  # the best shift must bring it down to this share
+STANDS_MPS = 0.3  # what stands may seem to move by so much, for noise
+LEAST_STANDING = 5  # tracks that must stand by the best shift, and twice as many as without it
 MOST_TRACKS = 40
 
 
@@ -24,15 +22,17 @@ def clock_offset_sec(tracks: ObstacleTracks, ego: EgoMotion) -> float | None:
     whenever ego turns or changes its speed. Where ego drives straight at one speed, nothing can be told.
     """
     ticks, relative, yaw = _rig_places(tracks, ego)
-    if len(relative) < LEAST_TRACKS:
-        return None
-    now = _wandering(ticks, relative, ego, yaw, 0.0)
-    if now <= WANDERS_MPS:
+    now = _standing(_wandering(ticks, relative, ego, yaw, 0.0))
+    if len(relative) < max(LEAST_STANDING, 2 * now + 2):
         return None
     moved = [_wandering(ticks, relative, ego, yaw, float(shift)) for shift in SHIFTS_SEC]
-    best = int(np.argmin(moved))
-    off = abs(SHIFTS_SEC[best]) >= LEAST_OFF_SEC and moved[best] < CLEARLY * now
+    best = min(range(len(moved)), key=lambda k: (-_standing(moved[k]), float(np.sort(moved[k])[:LEAST_STANDING].sum())))
+    off = abs(SHIFTS_SEC[best]) >= LEAST_OFF_SEC and _standing(moved[best]) >= max(LEAST_STANDING, 2 * now + 2)
     return float(SHIFTS_SEC[best]) if off else None
+
+
+def _standing(speeds: Floats) -> int:
+    return int((speeds < STANDS_MPS).sum())
 
 
 def _rig_places(tracks: ObstacleTracks, ego: EgoMotion) -> tuple[list[np.ndarray], list[Floats], Floats]:
@@ -62,8 +62,10 @@ def _seconds(tracks: ObstacleTracks, rows: np.ndarray) -> float:
     return float(tracks.t_us[rows[-1]] - tracks.t_us[rows[0]]) / 1e6
 
 
-def _wandering(ticks: list[np.ndarray], relative: list[Floats], ego: EgoMotion, yaw: Floats, shift_sec: float) -> float:
-    """Return how fast the steadiest quarter of the tracks moves in m/s, if all was measured ``shift_sec`` earlier."""
+def _wandering(
+    ticks: list[np.ndarray], relative: list[Floats], ego: EgoMotion, yaw: Floats, shift_sec: float
+) -> Floats:
+    """Return how fast each track moves in m/s, if all was measured ``shift_sec`` earlier."""
     rows = np.arange(len(ego))
     at = np.clip(rows - shift_sec / TICK_SEC, 0, len(ego) - 1)
     x, y, heading = (np.interp(at, rows, values) for values in (ego.xyz[:, 0], ego.xyz[:, 1], yaw))
@@ -75,4 +77,4 @@ def _wandering(ticks: list[np.ndarray], relative: list[Floats], ego: EgoMotion, 
         )
         steps = moved[BASE_TICKS:] - moved[:-BASE_TICKS]
         speeds.append(float(np.hypot(steps[:, 0], steps[:, 1]).mean()) / (BASE_TICKS * TICK_SEC))
-    return float(np.percentile(speeds, STEADY))
+    return np.array(speeds)

@@ -16,6 +16,7 @@ from coc_labeling.scene.ego import lane_shifts
 from coc_labeling.scene.finding_roles import find_roles
 from coc_labeling.scene.path import DrivenPath
 from coc_labeling.scene.roles import Kind, Lead, Role
+from coc_labeling.scene.side_moves import SideMove
 from coc_labeling.scene.tracks import on_ticks
 from coc_labeling.scene.users import LEAD_RANGE_M, SPEED_TICKS, RoadUsers, road_users
 from coc_labeling.schema import Side
@@ -25,6 +26,7 @@ from driving_clips.geometry import Floats
 from driving_clips.obstacles import ObstacleTracks
 
 RANGE_QUANTILE = 0.98
+STILL_IN_PATH_M = 1.2  # nearer ones are in the lane that ego moves to
 HISTORY_TICKS = 50  # before a keyframe
 NEARBY_M = 150.0  # tracks that never come so near to ego are left out
 
@@ -72,7 +74,24 @@ class SceneFacts:
         row = tick - self.first_tick
         if self.users is None or not 0 <= row < len(self.users.ego_s) or self.users.lead[row] < 0:
             return None
-        users, n = self.users, int(self.users.lead[row])
+        return self._as_lead(int(self.users.lead[row]), tick)
+
+    def left_behind(self, tick: int, move: SideMove) -> Lead | None:
+        """Return the nearest road user ahead in the lane that ego leaves by a move, None where there is none."""
+        row = tick - self.first_tick
+        if self.users is None or not len(self.users) or not 0 <= row < len(self.users.ego_s):
+            return None
+        users = self.users
+        towards = users.d[:, row] * (1.0 if move.side is Side.LEFT else -1.0)  # the lane left has them below zero
+        aside = (towards < -STILL_IN_PATH_M) & (towards > -move.offset_m - STILL_IN_PATH_M)
+        there = aside & users.goes_along[:, row] & (users.near[:, row] > 0.0) & (users.near[:, row] <= LEAD_RANGE_M)
+        if not there.any():
+            return None
+        return self._as_lead(int(np.argmin(np.where(there, users.near[:, row], np.inf))), tick)
+
+    def _as_lead(self, n: int, tick: int) -> Lead:
+        assert self.users is not None
+        users, row = self.users, tick - self.first_tick
         ego_speed = float(self.ego.longitudinal_speed[tick - self.ego.first_tick])
         speed, distance = float(users.along[n, row]), float(users.near[n, row])
         ago = max((k for k in SPEED_TICKS if row >= k and np.isfinite(users.along[n, row - k])), default=0)

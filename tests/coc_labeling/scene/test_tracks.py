@@ -83,7 +83,7 @@ def clock_off_by(seconds: float, d, tracks):
     center = tracks.center.copy()
     center[:, 0] = later_x + ahead * np.cos(later_h) - left * np.sin(later_h)
     center[:, 1] = later_y + ahead * np.sin(later_h) + left * np.cos(later_h)
-    return replace(tracks, center=center)
+    return replace(tracks, t_us=tracks.t_us + round(seconds * 1e6), center=center)
 
 
 TURNING = drive(speed=lambda t: 8 + 4 * np.sin(0.7 * t), yaw_rate=lambda t: 0.35 * np.sin(0.5 * t))
