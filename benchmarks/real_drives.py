@@ -1,7 +1,7 @@
 """Real scenes with tracks, as a ``table`` dataset: nuScenes mini (from ScenarioNet) and Argoverse 2 sensor logs.
 
-    python -m benchmarks.real_drives OUT     # reads the folder that COC_EXTRA_DATA names; nothing of it may be passed on
-    coc run --dataset table --data_dir OUT/clips --out OUT/run
+python -m benchmarks.real_drives OUT     # reads the folder that COC_EXTRA_DATA names; nothing of it may be passed on
+coc run --dataset table --data_dir OUT/clips --out OUT/run
 """
 
 import os

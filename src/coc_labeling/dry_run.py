@@ -3,8 +3,9 @@
 import base64
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from PIL import Image
 
@@ -14,12 +15,13 @@ from coc_labeling.asking import Asker
 from coc_labeling.budget import Budget
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.events import EventLog
-from coc_labeling.inputs import Inputs, read_inputs, shard_of
+from coc_labeling.inputs import read_inputs, shard_of
 from coc_labeling.job_split import experiment_path
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.pricing import estimate_tokens
 from coc_labeling.model_clients.vlm_wrappers.qwen import QwenWrapper
 from coc_labeling.model_run import make_asker, make_preparer, open_model, price_of
+from coc_labeling.preparation import ClipPreparer
 from coc_labeling.rehearsal import Asked, KnownFacts, asked_at_least
 from coc_labeling.results import ExperimentFolder
 from coc_labeling.run import check
@@ -29,6 +31,8 @@ from driving_clips import files
 
 SAMPLE = 24  # windows that are really prepared; the rest is taken to be like them
 ANSWER_TOKENS = 300  # of a structured answer, without reasoning
+
+Moment = TypeVar("Moment", bound=Keyframe)
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,47 @@ def dry_run(config: RunConfig) -> list[str]:
     if not isinstance(agent, ModelAgent):
         return [*lines, f"model_name={config.model_name} asks no model: nothing leaves this machine"]
     model = open_model(config)
+    sampled = spread(due)
+    tasks = tasks_of(inputs.groups, sampled, inputs.timelines, inputs.loader.dataset)
+    plan = Plan(make_preparer(config, agent, model, inputs.loader), tasks, len(sampled), len(due))
+    return [*lines, *would_send(config, model, plan, lambda window: _asked(agent, window))]
+
+
+def _asked(agent: ModelAgent, window: PreparedWindow) -> list[Asked]:
+    return asked_at_least(agent, replace(window, facts=KnownFacts()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would work on.
+
+    Attributes:
+        preparer: makes windows ready.
+        tasks: those that are looked at.
+        sampled: how many windows ``tasks`` have.
+        due: how many the run has.
+    """
+
+    preparer: ClipPreparer
+    tasks: Iterator[GroupTask]
+    sampled: int
+    due: int
+
+
+def would_send(
+    config: RunConfig, model: object, plan: Plan, questions: Callable[[PreparedWindow], Sequence[Asked]]
+) -> list[str]:
+    """Return, as lines, where requests would go, how many and how large, and what they would cost; sends nothing."""
     runs_here = isinstance(model, QwenWrapper) and model.is_local
     hosts = ", ".join(getattr(model, "hosts", ())) or ("none, the model runs here" if runs_here else "none known")
-    lines.append(f"hosts: {hosts}")
-    sampled = _spread(due)
-    sizes, problems = _measure(config, agent, model, inputs, sampled)
+    lines = [f"hosts: {hosts}"]
+    sizes, problems = _measure(config, model, plan, questions)
     if problems:
-        lines.append(f"of {len(sampled)} windows looked at, {len(problems)} cannot be asked about:")
+        lines.append(f"of {plan.sampled} windows looked at, {len(problems)} cannot be asked about:")
         lines += [f"  {item}: {message}" for _, _, item, message in problems[:5]]
     if not sizes:
         return [*lines, "nothing to send"]
-    return [*lines, *_totals(config, sizes, len(due), len(sampled))]
+    return [*lines, *_totals(config, sizes, plan.due, plan.sampled)]
 
 
 def _due(config: RunConfig, keyframes: Sequence[Keyframe]) -> list[Keyframe]:
@@ -77,7 +111,7 @@ def _due(config: RunConfig, keyframes: Sequence[Keyframe]) -> list[Keyframe]:
     return [keyframe for keyframe in keyframes if (keyframe.clip_id, keyframe.t_us) not in found]
 
 
-def _spread(due: Sequence[Keyframe]) -> list[Keyframe]:
+def spread(due: Sequence[Moment]) -> list[Moment]:
     """Return windows spread evenly over all of them."""
     if len(due) <= SAMPLE:
         return list(due)
@@ -85,22 +119,20 @@ def _spread(due: Sequence[Keyframe]) -> list[Keyframe]:
 
 
 def _measure(
-    config: RunConfig, agent: ModelAgent, model: object, inputs: Inputs, sampled: Sequence[Keyframe]
+    config: RunConfig, model: object, plan: Plan, questions: Callable[[PreparedWindow], Sequence[Asked]]
 ) -> tuple[list[WindowSize], list[tuple[str, str, str, str]]]:
-    preparer = make_preparer(config, agent, model, inputs.loader)
-    preparer = replace(preparer, footage=replace(preparer.footage, segments=None))
+    preparer = replace(plan.preparer, footage=replace(plan.preparer.footage, segments=None))
     asker = make_asker(config, model, Budget(), EventLog(None))
-    tasks = tasks_of(inputs.groups, sampled, inputs.timelines, inputs.loader.dataset)
-    clips: Iterator[GroupTask] = (part for task in tasks for part in task.by_clip())
+    clips: Iterator[GroupTask] = (part for task in plan.tasks for part in task.by_clip())
     sizes, problems = [], []
-    workers = useful_workers(config.num_workers, len(sampled))
+    workers = useful_workers(config.num_workers, plan.sampled)
     for _, result in map_ordered(preparer, clips, workers, isolated=True):
         if isinstance(result, WorkerDied):
             continue
         problems += result.problems
         for window in result.windows:
-            asked = asked_at_least(agent, replace(window, facts=KnownFacts()))
-            sizes.append(_size(asked, asker, _picture_sizes(window), config.model_name))
+            if asked := questions(window):
+                sizes.append(_size(asked, asker, _picture_sizes(window), config.model_name))
     return sizes, problems
 
 

@@ -62,7 +62,7 @@ def history_view(window: Window, cameras: Sequence[CameraFrames], frames: int) -
         timeline("", label_motions([ego])[0] if ego else ()),
         _speeds(ego, known, t0_us) if ego else _NO_SPEEDS,
         window.info.model_copy(update={"future_sec": 0.0, "missing_future_sec": 0.0}),
-        tuple(_seen(camera, t0_us, frames) for camera in cameras),
+        tuple(seen_frames(camera, t0_us, frames) for camera in cameras),
     )
 
 
@@ -89,7 +89,7 @@ def _speeds(ego: EgoMotion, known: EgoSamples, t0_us: int) -> Speeds:
     )
 
 
-def _seen(camera: CameraFrames, t0_us: int, frames: int) -> CameraFrames:
+def seen_frames(camera: CameraFrames, t0_us: int, frames: int) -> CameraFrames:
     """Return the frames up to a time, without the name of their file and what was said of it as a whole."""
     shots = tuple(replace(shot, file="") for shot in camera.shots if shot.t_us <= t0_us)
     return CameraFrames(camera.camera, shots, frames - len(shots))

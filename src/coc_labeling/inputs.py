@@ -1,5 +1,6 @@
 """What a run of Step 3 reads and what comes of it: keyframes, timelines and sources in; a folder and a tally out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,21 +49,30 @@ class RunResult:
 
     def spent_lines(self) -> list[str]:
         """Return what the run cost and what left the machine, as text; nothing where no model was asked."""
-        spent = self.extra.get("this_run")
-        if not spent:
-            return []
-        cost = "" if spent["cost_usd"] is None else f", {spent['cost_usd']:.4g} USD"
-        lines = [
-            f"{spent['requests']} requests answered, {spent['answered_from_cache']} from the cache, "
-            f"{spent['prompt_tokens']} + {spent['response_tokens']} tokens{cost}"
-        ]
-        if noted := self.extra["windows_with_video_notes"]:
-            lines.append(
-                f"note: something was odd with the video of {noted} windows, see window.notes of their records"
-            )
-        for host, sent in self.extra["egress"].items():
-            lines.append(f"  sent to {host}: {sent['images']} pictures, {sent['bytes'] / 1e6:.1f} MB")
+        lines = spent_lines(self.extra)
+        if lines and (noted := self.extra["windows_with_video_notes"]):
+            said = f"note: something was odd with the video of {noted} windows, see window.notes of their records"
+            lines.insert(1, said)
         return lines
+
+
+def spent_lines(extra: Mapping[str, Any]) -> list[str]:
+    """Return what a run cost and what left the machine, as text; nothing where no model was asked.
+
+    Args:
+        extra: what a run with a model adds to its summary.
+    """
+    spent = extra.get("this_run")
+    if not spent:
+        return []
+    cost = "" if spent["cost_usd"] is None else f", {spent['cost_usd']:.4g} USD"
+    lines = [
+        f"{spent['requests']} requests answered, {spent['answered_from_cache']} from the cache, "
+        f"{spent['prompt_tokens']} + {spent['response_tokens']} tokens{cost}"
+    ]
+    for host, sent in extra["egress"].items():
+        lines.append(f"  sent to {host}: {sent['images']} pictures, {sent['bytes'] / 1e6:.1f} MB")
+    return lines
 
 
 def read_inputs(config: RunConfig) -> Inputs:

@@ -1,4 +1,4 @@
-"""Windows labelled with a model: prepared in worker processes ahead of it, asked about many at once, then written.
+"""Windows asked about with a model: prepared in worker processes ahead of it, asked about many at once, then written.
 
 One event loop asks and writes. A thread takes prepared clips from the workers and waits where enough pictures are held.
 """
@@ -9,32 +9,27 @@ import functools
 import logging
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
-from batch_runs.journal import Journal
 from batch_runs.outcomes import Tally
 from batch_runs.parallel import WorkerDied, map_ordered, stop_workers
 from batch_runs.progress import live
 from batch_runs.terminal import complain
-from coc_labeling.agents.base import Labelled, ModelAgent, PreparedWindow
+from coc_labeling.agents.base import PreparedWindow
 from coc_labeling.asking import Asker, WindowAsk
 from coc_labeling.budget import BudgetReachedError
 from coc_labeling.model_clients.errors import ModelError, ModelUnusable
 from coc_labeling.model_clients.retrying import STOPPED
+from coc_labeling.model_work import ModelWork
 from coc_labeling.preparation import ClipPreparer, PreparedClips
-from coc_labeling.recording import Recorder
-from coc_labeling.results import LABEL, LABELS_SCHEMA
 from coc_labeling.status import RunStatus
 from coc_labeling.work import (
     DISK_FULL,
     GroupTask,
     Problem,
-    count_row,
     item_of,
     problem_of,
     worker_died,
@@ -50,7 +45,6 @@ BESIDE = 4  # windows, or half as many as are in flight: made ready or written w
 ALIKE_AT_START = 8  # so many failures of one kind, and nothing else: every request would fail so
 ALIKE_LATER = 50  # the same in a row, after some went well
 KILL_AGAIN_SEC = 0.2
-ROWS_AT_ONCE = 32  # of records that are written; where a run is killed, so many are found again from their files
 INTERRUPTED = "interrupted"
 
 
@@ -75,23 +69,21 @@ class Stop:
 
 @dataclass
 class ModelRun:
-    """A run of Step 3 with a model.
+    """A run with a model.
 
     Attributes:
         preparer: makes windows ready, in ``workers`` processes.
-        agent: turns answers into labels.
+        work: what is asked about them, and what is kept of the answers.
         asker: reaches the model.
-        recorder: writes records; ``journal`` and ``tally`` know of them.
+        tally: counts what became of each window.
         max_in_flight: requests under way at once.
         prepare_bytes: pictures held ahead of the model.
         example_path: where the first prompt is written for people to read, or None.
     """
 
     preparer: ClipPreparer
-    agent: ModelAgent
+    work: ModelWork
     asker: Asker
-    recorder: Recorder
-    journal: Journal
     tally: Tally
     status: RunStatus
     workers: int
@@ -103,10 +95,9 @@ class ModelRun:
     _answered: bool = False
     _interrupts: int = 0
     _writing: set[asyncio.Task] = field(default_factory=set)
-    _rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def label(self, tasks: Iterator[GroupTask]) -> Stop:
-        """Label the windows of ``tasks``; returns why it ended early, if it did."""
+    def ask(self, tasks: Iterator[GroupTask]) -> Stop:
+        """Ask about the windows of ``tasks``; returns why it ended early, if it did."""
         with live(self._lines):
             asyncio.run(self._run(tasks))
         return self.stop
@@ -151,7 +142,7 @@ class ModelRun:
         try:
             await self.asker.close()
         finally:
-            self._index()
+            self.work.index()
 
     def _drop_what_is_not_sent(self, shelf: "_Shelf") -> None:
         """Give up windows that are prepared or wait to be sent; requests on their way are finished."""
@@ -192,77 +183,65 @@ class ModelRun:
         free = asyncio.Semaphore(self.max_in_flight + beside)
         while not self.stop.is_set() and (batch := await shelf.take()) is not None:
             for problem in batch.clips.problems:
-                self._count_problem(problem)
+                self._count(self.work.fail(problem))
             for clip_id in dict.fromkeys(window.keyframe.clip_id for window in batch.clips.windows):
-                self.recorder.folder.remove_leftovers(clip_id)
+                self.work.begin(clip_id)
             for window in batch.clips.windows:
                 await free.acquire()
                 if self.stop.is_set():
                     return
-                task = asyncio.create_task(self._label(window))
+                task = asyncio.create_task(self._ask(window))
                 asking.add(task)
                 task.add_done_callback(asking.discard)
                 task.add_done_callback(lambda _: free.release())
                 task.add_done_callback(functools.partial(shelf.give_back, batch))
 
-    async def _label(self, window: PreparedWindow) -> None:
-        """Label one window; whatever happens is counted, and nothing is raised but a cancellation."""
+    async def _ask(self, window: PreparedWindow) -> None:
+        """Ask about one window; whatever happens is counted, and nothing is raised but a cancellation."""
         keyframe = window.keyframe
         asked = self.asker.about(keyframe.clip_id, keyframe.t_us)
         self.status.noted += bool(window.info.notes)
         try:
             self._write_example(window)
-            labelled = await self.agent.label(window, asked)
-            writing = asyncio.create_task(self._write(window, labelled, asked))
+            answer = await self.work.ask(window, asked)
+            writing = asyncio.create_task(self._write(window, answer, asked))
             self._writing.add(writing)
             writing.add_done_callback(self._writing.discard)
-            await asyncio.shield(writing)  # a record that is begun is finished and counted
+            await asyncio.shield(writing)  # what is begun is finished and counted
         except BudgetReachedError as error:
             self.stop("budget", str(error))
         except ClipError as error:
-            self._fail(error, window)
+            self._fail(error, window, asked)
             if error.reason == DISK_FULL:
                 self.stop(DISK_FULL, "the disk was full.")
         except ModelError as error:
             if self.stop.is_set() and error.code == STOPPED:  # it was never sent
                 return
-            self._fail(ClipFailedError(_reason(error), str(error)), window)
+            self._fail(ClipFailedError(_reason(error), str(error)), window, asked)
             self._watch(error, f"{type(error).__name__} {error.status} {error.code}")
         except Exception as error:  # whatever an agent stumbles over costs this window only
-            log.exception("%s: labelling failed", item_of(keyframe.clip_id, keyframe.t_us))
-            self._fail(ClipFailedError("crashed", f"{self.agent.name}: {type(error).__name__}: {error}"), window)
+            log.exception("%s: asking failed", item_of(keyframe.clip_id, keyframe.t_us))
+            self._fail(ClipFailedError("crashed", f"{self.work.name}: {type(error).__name__}: {error}"), window, asked)
             self._watch(error, type(error).__name__)
 
-    async def _write(self, window: PreparedWindow, labelled: Labelled, asked: WindowAsk) -> None:
-        self._answered = True
-        self._alike.clear()
+    async def _write(self, window: PreparedWindow, answer: Any, asked: WindowAsk) -> None:
+        if asked.calls:
+            self._answered = True
+            self._alike.clear()
         try:
-            row = await asyncio.to_thread(self.recorder.write, window, labelled, asked)
+            written = await asyncio.to_thread(self.work.write, window, answer, asked)
         except OSError as error:
-            raise write_error(error, self.recorder.folder.path) from error
-        self._rows.append(row)
-        count_row(row, item_of(row["clip_id"], row["event_start_timestamp"]), self.tally, "labelled")
-        self.status.finish("done" if row["status"] == LABEL else "abstained", row["sentence"] or "")
-        self.asker.events.write(
-            row["status"],
-            row["clip_id"],
-            row["event_start_timestamp"],
-            sentence=row["sentence"],
-            reason=row["abstention_reason"],
-        )
-        if len(self._rows) >= ROWS_AT_ONCE:
-            try:
-                self._index()
-            except OSError as error:
-                self.stop(
-                    DISK_FULL if files.is_disk_full(error) else "journal", f"the journal cannot be written ({error})."
-                )
-
-    def _index(self) -> None:
-        """Add the rows of written records to the journal."""
-        if self._rows:
-            self.journal.append(pa.RecordBatch.from_pylist(self._rows, LABELS_SCHEMA))
-            self._rows = []
+            raise write_error(error, self.work.path) from error
+        kept = self.work.keep(written)
+        self.tally.add(*kept.problem)
+        self.status.finish(kept.kind, kept.latest)
+        self.asker.events.write(kept.event, window.keyframe.clip_id, window.keyframe.t_us, **kept.told)
+        try:
+            self.work.index(wait_for_more=True)
+        except OSError as error:
+            self.stop(
+                DISK_FULL if files.is_disk_full(error) else "journal", f"the journal cannot be written ({error})."
+            )
 
     def _write_example(self, window: PreparedWindow) -> None:
         path, self.example_path = self.example_path, None
@@ -274,14 +253,14 @@ class ModelRun:
         except OSError as error:  # an example is no label
             log.warning("%s: the example of a prompt cannot be written (%s)", path, error)
 
-    def _fail(self, error: ClipError, window: PreparedWindow) -> None:
-        self._count_problem(problem_of(error, window.keyframe))
+    def _fail(self, error: ClipError, window: PreparedWindow, asked: WindowAsk) -> None:
+        self._count(self.work.fail(problem_of(error, window.keyframe), window, asked))
 
-    def _count_problem(self, problem: Problem) -> None:
-        outcome, reason, item, message = problem
-        self.tally.add(outcome, reason, item, message)
-        self.status.finish(outcome)
-        self.asker.events.write(outcome, item=item, reason=reason, message=message)
+    def _count(self, problems: Iterable[Problem]) -> None:
+        for outcome, reason, item, message in problems:
+            self.tally.add(outcome, reason, item, message)
+            self.status.finish(outcome)
+            self.asker.events.write(outcome, item=item, reason=reason, message=message)
 
     def _watch(self, error: Exception, kind: str) -> None:
         """Stop where every request would fail in the same way."""

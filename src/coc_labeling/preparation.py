@@ -1,16 +1,18 @@
 """The windows of a source, made ready for a model: clips read, frames decoded and encoded. Runs in worker processes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from coc_labeling.agents.base import ModelAgent, PreparedWindow
+from coc_labeling.agents.base import PreparedWindow
 from coc_labeling.conversation import CameraFrames
 from coc_labeling.footage import Footage
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.windows import Window, make_window
 from coc_labeling.work import GroupTask, Problem, problem_of
 from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError, DatasetError
+from driving_clips.obstacles import ObstacleTracks
 from driving_clips.trajectories import LoadedClip, TrajectoryLoader
 from meta_action.timeline import Timeline
 
@@ -31,6 +33,21 @@ class PreparedClips:
         return sum(pictures.values())
 
 
+class Teller(Protocol):
+    """Says what a model is told of windows; see ``agents.base.ModelAgent``."""
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether windows come with their ego motion as recorded, and frames up to the keyframe or after it."""
+
+    @property
+    def needs_tracks(self) -> bool:
+        """Whether windows come with the tracks of road users, where there are some."""
+
+    def prepared(self, window: Window, cameras: Sequence[CameraFrames]) -> Iterable[PreparedWindow]:
+        """Return what is asked about a window; raises ClipError where that cannot be done."""
+
+
 @dataclass(frozen=True)
 class ClipPreparer:
     """Prepares the windows of a task.
@@ -44,7 +61,7 @@ class ClipPreparer:
     """
 
     loader: TrajectoryLoader
-    agent: ModelAgent
+    agent: Teller
     footage: Footage
     history_sec: float
     future_sec: float
@@ -75,21 +92,29 @@ class ClipPreparer:
             raise clip.result
         timeline = task.timelines.get(clip.clip_id, Timeline(clip.clip_id, ()))
         samples = self.loader.samples(clip) if self.agent.needs_history else None
+        tracks = self._tracks(clip) if self.agent.needs_tracks else None
         windows = []
         for keyframe in keyframes:
             try:
                 windows.append(
-                    make_window(keyframe, clip.result, timeline, None, self.history_sec, self.future_sec, samples)
+                    make_window(keyframe, clip.result, timeline, tracks, self.history_sec, self.future_sec, samples)
                 )
             except ClipError as error:
                 problems.append(problem_of(error, keyframe))
         return windows
 
+    def _tracks(self, clip: LoadedClip) -> ObstacleTracks | None:
+        try:
+            return self.loader.obstacles(clip)
+        except ClipError as error:  # what a model is told does not depend on them
+            log.warning("%s: no tracks of road users (%s)", clip.clip_id, error)
+            return None
+
     def _prepare(self, clip_id: str, windows: Sequence[Window], prepared: PreparedClips) -> None:
         frames = self.footage.of_clip(clip_id, [window.t0_us for window in windows])
         for window, cameras in zip(windows, frames, strict=True):
             try:
-                prepared.windows.append(self.agent.prepare(window, self._usable(cameras, clip_id)))
+                prepared.windows.extend(self.agent.prepared(window, self._usable(cameras, clip_id)))
             except ClipError as error:
                 prepared.problems.append(problem_of(error, window.keyframe))
 

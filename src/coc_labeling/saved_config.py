@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,12 +34,18 @@ def saved_config(folder: str, changes: Mapping[str, Any]) -> RunConfig:
             for name in sections:
                 section = section[name]
             section[last] = value
-        return RunConfig.model_validate(_filled(kept, load_config(PRESETS[0], []).model_dump()))
+        return RunConfig.model_validate(_filled(kept, default_values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise CocLabelingError(
             f"{path}: expected the configuration that the experiment was made with ({error}). Records must lie in "
             "their experiment folder."
         ) from error
+
+
+@cache
+def default_values() -> Mapping[str, Any]:
+    """Return the default configuration as plain values, not to be changed."""
+    return load_config(PRESETS[0], []).model_dump(mode="json")
 
 
 def _filled(kept: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,12 +17,14 @@ class RunStatus:
         total: windows to label now, without those found done.
         budget: what is spent.
         rates, results: whether the line tells speed, and the latest sentence.
+        unit: what is counted.
     """
 
     total: int
     budget: Budget
     rates: bool = True
     results: bool = True
+    unit: str = "labels"
     done: int = 0
     abstained: int = 0
     rejected: int = 0
@@ -68,7 +70,7 @@ class RunStatus:
 
     def lines(self) -> list[str]:
         """Return counts, speed and cost, and the latest sentence on a line of its own."""
-        counts = [f"labels: {self.finished}/{self.total}", f"{self.done} done", f"{self.abstained} abstained"]
+        counts = [f"{self.unit}: {self.finished}/{self.total}", f"{self.done} done", f"{self.abstained} abstained"]
         counts += [f"{self.rejected} rejected", f"{self.failed} failed", f"{self.in_flight} in flight"]
         lines = [", ".join([*counts, *self._rates()])]
         if self.stopping:
@@ -79,7 +81,7 @@ class RunStatus:
 
     def _rates(self) -> list[str]:
         spent, per_minute = self.budget.spent, self.labels_per_minute
-        parts = [f"{per_minute:.1f} labels/min"] if self.rates else []
+        parts = [f"{per_minute:.1f} {self.unit}/min"] if self.rates else []
         parts.append(f"{_thousands(spent.prompt_tokens)} + {_thousands(spent.response_tokens)} tokens")
         cost = self.budget.cost_of(spent)
         if cost is not None:

@@ -117,10 +117,14 @@ def item_of(clip_id: str, t_us: int) -> str:
 
 def count_row(row: Mapping, item: str, tally: Tally, reason: str) -> None:
     """Count a window that has a record: a label, or an abstention."""
+    tally.add(*outcome_of(row, item, reason))
+
+
+def outcome_of(row: Mapping, item: str, reason: str) -> Problem:
+    """Return how a window that has a record is counted; ``reason`` is that of a label."""
     if row["status"] == ABSTENTION:
-        tally.add(REJECTED, f"abstained_{row['abstention_reason']}", item, row["abstention_detail"] or "")
-    else:
-        tally.add(DONE, reason, item)
+        return REJECTED, f"abstained_{row['abstention_reason']}", item, row["abstention_detail"] or ""
+    return DONE, reason, item, ""
 
 
 def problem_of(error: ClipError, keyframe: Keyframe) -> Problem:

@@ -104,6 +104,61 @@ def negative_control(
 
 
 @app.command()
+def validate(
+    run_dir: Annotated[str, typer.Argument(help="the experiment whose labels are judged; nothing in it changes")],
+    model_name: Annotated[str, typer.Option("--model-name", "--model_name", help="the judge, such as gpt5.5")],
+    stages: Annotated[str, typer.Option(help="1 evidence, 2 behaviour, 3 cause")] = "1,2,3",
+    sample: Annotated[int | None, typer.Option(help="most labels to judge (default: all)", min=1)] = None,
+    controls: Annotated[int, typer.Option(help="labels that are judged with a planted error as well", min=0)] = 20,
+    full_window: Annotated[bool, typer.Option("--full-window", help="stage 2 sees the history too")] = False,
+    with_motion: Annotated[bool, typer.Option("--with-motion", help="stage 2 is told ego's measured motion")] = False,
+    force: Annotated[bool, typer.Option("--force", help="let a model judge its own labels")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be sent where; send nothing")] = False,
+    shard: Annotated[str, typer.Option(help="do the I-th of N parts, I/N")] = "0/1",
+    out: Annotated[str | None, typer.Option(help="folder (default: RUN_DIR/validation/<judge>)")] = None,
+    changes: Annotated[list[str] | None, typer.Argument(help="key=value, how the judge is reached")] = None,
+) -> None:
+    """Have another model score the labels of an experiment, and find out whether its scores mean anything."""
+    from batch_runs.shards import parse_shard
+    from coc_labeling.judge.run import ValidationRequest
+    from coc_labeling.judge.stages import parse_stages
+    from coc_toolkit.controls import parse_changes
+    from coc_toolkit.validation import run_validation
+
+    def judge() -> int:
+        request = ValidationRequest(
+            run_dir,
+            model_name,
+            parse_stages(stages),
+            sample,
+            controls,
+            full_window,
+            with_motion,
+            force,
+            out,
+            parse_shard(shard),
+            parse_changes(changes or []),
+        )
+        return run_validation(request, only_tell=dry_run)
+
+    _end(judge)
+
+
+@app.command()
+def check(
+    run_dir: Annotated[str, typer.Argument(help="an experiment folder, or record files of another tool")],
+    num_workers: Annotated[int, typer.Option("--num-workers", "--num_workers", help="most processes to use")] = 32,
+    shard: Annotated[str, typer.Option(help="do the I-th of N parts, I/N")] = "0/1",
+    strict: Annotated[bool, typer.Option("--strict", help="count rejected labels and abstentions as failed")] = False,
+    changes: Annotated[list[str] | None, typer.Argument(help="key=value, such as data.data_dir=...")] = None,
+) -> None:
+    """Compare labels with ego motion and obstacle tracks; each gets a risk and its reasons. Labels stay as they are."""
+    from coc_toolkit.checking import run_checks
+
+    _end(lambda: run_checks(run_dir, changes or [], shard, num_workers, strict=strict))
+
+
+@app.command()
 def merge(
     folders: Annotated[list[str], typer.Argument(help="results folders of Step 1, or experiment folders of Step 3")],
     out: Annotated[str | None, typer.Option(help="where the whole goes (default: the first folder)")] = None,
@@ -129,6 +184,24 @@ def report(
         return 0
 
     _end(write)
+
+
+@app.command("export-rerun")
+def export_rerun(
+    run_dir: Annotated[str, typer.Argument(help="an experiment folder")],
+    out: Annotated[str, typer.Option(help="folder to write <clip_id>.rrd to")],
+    data_dir: Annotated[
+        str | None, typer.Option("--data_dir", help="where the dataset is now, if it has moved")
+    ] = None,
+    video_dir: Annotated[str | None, typer.Option("--video_dir", help="where the videos are now")] = None,
+    scene_list: Annotated[str | None, typer.Option("--scene_list", help="text file, one clip id per line")] = None,
+    num_workers: Annotated[int, typer.Option("--num_workers", help="most processes to use")] = 8,
+) -> None:
+    """Write a recording of each clip for the Rerun viewer: path, boxes, video, curves, meta-actions and labels."""
+    from coc_labeling.export.rerun import RerunRequest
+    from coc_toolkit.exporting import run_rerun_export
+
+    _end(lambda: run_rerun_export(RerunRequest(run_dir, out, data_dir, video_dir, scene_list, num_workers)))
 
 
 @app.command()

@@ -18,10 +18,15 @@ def run_control(run_dir: str, sample: int, changes: Sequence[str]) -> int:
     Raises:
         CocLabelingError, DatasetError, MetaActionError: it cannot be run.
     """
-    control = negative_control(run_dir, sample, dict(_change(text) for text in changes))
+    control = negative_control(run_dir, sample, parse_changes(changes))
     say(*tell(control.result), f"control: {control.result.folder.path} (not for training)", *control.lines())
     code = exit_code(control.result, strict=False)
     return code or (0 if control.passed else EXIT_FAILED)
+
+
+def parse_changes(texts: Sequence[str]) -> dict[str, Any]:
+    """Read ``key=value`` texts, values as YAML; raises CocLabelingError for others."""
+    return dict(_change(text) for text in texts)
 
 
 def _change(text: str) -> tuple[str, Any]:

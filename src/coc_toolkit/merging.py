@@ -3,6 +3,7 @@
 from batch_runs.outcomes import EXIT_FAILED, EXIT_NOTHING
 from batch_runs.shards import shard_of_file
 from batch_runs.terminal import complain, say
+from coc_labeling.checks.merging import merge_checks
 from coc_labeling.merging import merge_labels
 from driving_clips import files
 from meta_action.merging import merge_results
@@ -19,7 +20,7 @@ def merge_folders(folders: list[str], out: str) -> int:
             complain(f"error: no shards in {folder}. Expected a folder written with --shard i/n; leave others out.")
             return EXIT_NOTHING
     merged, complete = False, True
-    for unit, join in (("clips", merge_results), ("windows", merge_labels)):
+    for unit, join in (("clips", merge_results), ("windows", merge_labels), ("labels", merge_checks)):
         result = join(folders, out)
         if result is None:
             continue

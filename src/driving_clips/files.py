@@ -179,6 +179,22 @@ def read_text(path: str) -> str:
     return read_bytes(path).decode("utf-8-sig")
 
 
+def lines_of(path: str) -> Iterator[bytes]:
+    """Yield the lines of a file with their ends, one after the other: it may be larger than the memory."""
+    with open(path, "rb") as file:  # noqa: PTH123
+        yield from file
+
+
+def last_byte(path: str) -> bytes:
+    """Return the last byte of a file, nothing of an empty one or where there is none."""
+    found = stamp_or_none(path)
+    if found is None or not found.size:
+        return b""
+    with open(path, "rb") as file:  # noqa: PTH123
+        file.seek(found.size - 1)
+        return file.read(1)
+
+
 @lru_cache(maxsize=OPEN_ZIPS_PER_PROCESS)
 def _open_zip(path: str, _stamp: FileStamp) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)

@@ -95,12 +95,14 @@ class ModelAgent(ABC):
         name: of the agent, in records.
         needs_history: windows come with their ego motion as recorded, and frames are either up to the keyframe or
             after it; ``history.history_view`` makes of it what was known at the keyframe.
+        needs_tracks: windows come with the tracks of road users.
         told_facts: the measured facts that the model is told, in records.
         prompt_version, prompt_hash: of its texts and schemas, in records.
     """
 
     name: ClassVar[str]
     needs_history: ClassVar[bool] = False
+    needs_tracks: ClassVar[bool] = False
     told_facts: tuple[FactSource, ...] = (FactSource.EGO_MOTION, FactSource.TIMELINE)
     prompt_version: str
     prompt_hash: str

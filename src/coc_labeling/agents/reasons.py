@@ -9,7 +9,6 @@ import numpy as np
 
 from coc_labeling.scene import Bend, Kind, Lead, Role, SceneFacts, SideMove
 from coc_labeling.scene.tracks import EGO_FRONT_M
-from coc_labeling.schema import Side
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
 
@@ -20,8 +19,6 @@ LEAST_GAP_M = 0.5
 STOP_SHORT_M = 1.0  # before somebody who crosses
 CUT_IN_TICKS = 30
 CROSSING_AHEAD_M = 45.0
-WAIT_AHEAD_M = 22.0
-ONCOMING_AHEAD_M = 60.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def reasons(window: Window, scene: SceneFacts, bend: Bend | None, move: SideMove
         left_behind = scene.left_behind(tick, move)
     for lead in filter(None, (scene.lead_at(tick), left_behind)):
         found.append(Reason(follow_mps2(lead, speed), lead=lead, cut_in=_cut_in(scene, lead, tick)))
-    found += [Reason(_stop_mps2(role, speed), role=role) for role in givers_of_way(scene, tick, bend)]
+    found += [Reason(_stop_mps2(role, speed), role=role) for role in givers_of_way(scene, tick)]
     if bend is not None and bend.starts_in_sec >= 0.0:
         found.append(Reason(_bend_mps2(window, bend, speed), bend=bend))
     return sorted(found, key=lambda reason: -reason.needed_mps2)
@@ -70,15 +67,13 @@ def _cut_in(scene: SceneFacts, lead: Lead, tick: int) -> Role | None:
     return own[-1] if own else None
 
 
-def givers_of_way(scene: SceneFacts, tick: int, bend: Bend | None) -> list[Role]:
-    """Return who crosses ego's path, enters it, or comes towards a turn across it."""
+def givers_of_way(scene: SceneFacts, tick: int) -> list[Role]:
+    """Return who crosses ego's path or enters it, the nearest first; who comes from ahead to do so is oncoming."""
     crossing = scene.during(tick, tick, [Kind.CROSSING, Kind.ENTERING])
-    found = [role for role in crossing if -1.0 < now(scene, role, tick) < CROSSING_AHEAD_M]
-    across = Side.LEFT if scene.driving_side is Side.RIGHT else Side.RIGHT
-    if bend is not None and bend.is_turn and bend.side is across and bend.starts_in_sec > -1.0:
-        oncoming = scene.during(tick, tick, [Kind.ONCOMING])
-        found += [role for role in oncoming if now(scene, role, tick) < ONCOMING_AHEAD_M]
-    return found
+    towards = {role.track_id: role for role in scene.during(tick, tick, [Kind.ONCOMING])}
+    ahead = [(now(scene, role, tick), role) for role in crossing]
+    found = sorted((pair for pair in ahead if -1.0 < pair[0] < CROSSING_AHEAD_M), key=lambda pair: pair[0])
+    return [towards.get(role.track_id, role) for _, role in found]
 
 
 def now(scene: SceneFacts, role: Role, tick: int) -> float:

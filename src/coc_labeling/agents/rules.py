@@ -28,10 +28,13 @@ MOVING_OFF_MPS = 0.5
 TURN_SOON_SEC = 3.0
 CURVE_AHEAD_SEC = 4.0
 CURVE_MAX_RADIUS_M = 150.0  # wider curves are no reason to slow down
+PRESSES_MPS2 = 0.4  # a lead that draws away and calls for so much is still too near
 HOLDS_MPS2 = 0.25  # who calls for less deceleration does not explain one
-FOLLOWED_MPS2 = 0.35  # a lead that calls for so much sets the speed that ego keeps
-STARTS_BEHIND_MPS2 = 0.5  # and one that calls for so much, that which ego reaches
-WAITS_BEHIND_M = 14.0
+FOLLOWED_MPS2 = 0.15  # a lead that calls for so much sets the speed that ego keeps
+SPEEDS_UP_BEHIND_MPS2 = 0.12  # and one that calls for so much, that which it reaches
+MOVES_OFF_BEHIND_MPS2 = 0.6
+WAITS_BEHIND_M = 14.0  # from where ego stands to a lead that stands
+LEAD_STOPS_MPS2 = 2.0  # how a lead that drives is thought to brake
 WAITS_FOR_M = 26.0
 
 _VERBS = {
@@ -96,9 +99,13 @@ class _Draft:
         verb = "Move off" if facts.speed_mps < MOVING_OFF_MPS else _VERBS[facts.action]
         lead = next((reason for reason in facts.reasons if reason.lead is not None), None)
         speeds_up = "acceleration" in facts.action
-        least = STARTS_BEHIND_MPS2 if speeds_up else FOLLOWED_MPS2
+        least = SPEEDS_UP_BEHIND_MPS2 if speeds_up else FOLLOWED_MPS2
+        if facts.speed_mps < MOVING_OFF_MPS:
+            least = MOVES_OFF_BEHIND_MPS2
         if lead is not None and lead.needed_mps2 >= least:
             return self._follow(lead, verb)
+        if not speeds_up and facts.move is not None and facts.squeezes_past is not None:
+            return self._pass(facts.squeezes_past, verb)
         return _speed(LongitudinalDecision.TRACK_SPEED), f"{verb} to resume speed" if speeds_up else verb
 
     def _waiting(self) -> tuple[Longitudinal, str]:
@@ -106,23 +113,32 @@ class _Draft:
         for reason in self.facts.reasons:
             if reason.role is not None and reason.role.nearest_m < WAITS_FOR_M:
                 return self._give_way(reason.role, verb)
-            if reason.lead is not None and reason.lead.distance_m < WAITS_BEHIND_M:
+            if reason.lead is not None and self._stops_for(reason.lead):
                 return self._follow(reason, verb)
         return _speed(LongitudinalDecision.STOP), verb
 
+    def _stops_for(self, lead: Lead) -> bool:
+        """Whether ego comes to stand not far behind where the lead will, or stands there."""
+        stands_at = lead.distance_m + max(lead.speed_mps, 0.0) ** 2 / (2 * LEAD_STOPS_MPS2)
+        return stands_at - self.facts.stop_distance_m < WAITS_BEHIND_M
+
     def _slowing(self) -> tuple[Longitudinal, str]:
         facts = self.facts
-        verb = "Decelerate to a stop" if facts.is_stopping else _VERBS.get(facts.action, "Decelerate gently")
+        if facts.is_stopping:
+            return self._waiting()
+        verb = _VERBS.get(facts.action, "Decelerate gently")
         holding = [reason for reason in facts.reasons if reason.needed_mps2 >= HOLDS_MPS2]
         for reason in holding:
             if reason.role is not None:
                 return self._give_way(reason.role, verb)
-            if reason.lead is not None and reason.lead.closing_mps > -CLOSING_MPS:
+            if reason.lead is not None and (
+                reason.lead.closing_mps > -CLOSING_MPS or reason.needed_mps2 >= PRESSES_MPS2
+            ):
                 return self._follow(reason, verb)
-            if reason.bend is not None and not facts.is_stopping:
+            if reason.bend is not None:
                 return self._adapt(reason.bend, verb)
-        if facts.is_stopping:
-            return _speed(LongitudinalDecision.STOP), verb
+        if facts.squeezes_past is not None:
+            return self._pass(facts.squeezes_past, verb)
         bend = facts.bend
         if bend and bend.radius_m <= CURVE_MAX_RADIUS_M and bend.starts_in_sec <= CURVE_AHEAD_SEC:
             return self._adapt(bend, verb)
@@ -168,6 +184,10 @@ class _Draft:
     def _give_way(self, role: Role, verb: str) -> tuple[Longitudinal, str]:
         cause, name = self._user(role)
         return _speed(LongitudinalDecision.YIELD, cause), f"{verb} to yield to {name}"
+
+    def _pass(self, role: Role, verb: str) -> tuple[Longitudinal, str]:
+        cause, name = self._user(role)
+        return _speed(LongitudinalDecision.ADAPT_SPEED, cause), f"{verb} to pass {name}"
 
     def _adapt(self, bend: Bend, verb: str) -> tuple[Longitudinal, str]:
         adapted = _speed(LongitudinalDecision.ADAPT_SPEED, self._bend(bend))

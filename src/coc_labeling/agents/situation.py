@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from coc_labeling.agents.reasons import Reason, now, reasons
 from coc_labeling.scene import (
     Bend,
@@ -27,6 +29,7 @@ MOVES_OFF_MPS = 1.0  # who stands and does not reach it soon waits
 UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
 MOVE_BEFORE_TICKS, MOVE_LEFT = 20, 0.3  # a side move counts from so long before it begins until so much of it is left
 MOVE_LEFT_MOST_TICKS = 10
+SQUEEZED_CLEARANCE_M, SQUEEZED_AHEAD_M = 1.0, 35.0
 PASSED_CLEARANCE_M = 1.6  # one nudges away from what is nearer than that
 PASSED_BACK_M, PASSED_SEC, PASSED_MORE_M = -8.0, 5.0, 10.0
 
@@ -42,11 +45,13 @@ class Situation:
         change_mps: of the speed over the next seconds.
         waits: ego stands and goes on standing.
         stops_in_sec: when ego first stands within the window; 0 where it stands already, None where it does not.
+        stop_distance_m: how far ego drives until then, or within the window.
         lead: the vehicle ahead in the path.
         reasons: what calls for less speed, the most urgent first.
         bend: the curve or turn, None where the path only moves over.
         move: a move to a side that is about to begin or under way.
         passed: what a nudge keeps clear of, with its distance along the path.
+        squeezes_past: what stands so near to the path ahead that ego passes it with care.
         tracks_known: whether anything can be said of others.
     """
 
@@ -56,11 +61,13 @@ class Situation:
     change_mps: float
     waits: bool
     stops_in_sec: float | None
+    stop_distance_m: float
     lead: Lead | None
     reasons: tuple[Reason, ...]
     bend: Bend | None
     move: SideMove | None
     passed: Role | None
+    squeezes_past: Role | None
     tracks_known: bool
 
     @property
@@ -87,6 +94,7 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
     speed = window.ego.speed
     soon = speed[window.row : min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row) + 1]
     move = _current_move(window)
+    stops_in_sec = find_stop(window)
     # A path that comes back to its heading further to a side is no curve, though it bends on the way.
     bend = None if move is not None and move.is_lane_change else find_bend(window)
     return Situation(
@@ -95,14 +103,21 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
         speed_mps=float(speed[window.row]),
         change_mps=float(soon[-1] - soon[0]),
         waits=bool(soon[0] < STANDING_MPS and soon.max() < MOVES_OFF_MPS),
-        stops_in_sec=find_stop(window),
+        stops_in_sec=stops_in_sec,
+        stop_distance_m=_driven(window, stops_in_sec),
         lead=scene.lead_at(tick),
-        reasons=tuple(reasons(window, scene, bend)),
+        reasons=tuple(reasons(window, scene, bend, move)),
         bend=bend,
         move=move,
         passed=_passed(scene, move, tick, float(speed[window.row])) if move is not None else None,
+        squeezes_past=_squeezes_past(scene, tick),
         tracks_known=window.obstacles is not None,
     )
+
+
+def _driven(window: Window, until_sec: float | None) -> float:
+    last = window.last_row if until_sec is None else window.row + round(until_sec / TICK_SEC)
+    return float(np.hypot(*np.diff(window.ego.xyz[window.row : last + 1, :2], axis=0).T).sum())
 
 
 def _current_move(window: Window) -> SideMove | None:
@@ -126,6 +141,15 @@ def _passed(scene: SceneFacts, move: SideMove, tick: int, speed: float) -> Role 
         if fits and PASSED_BACK_M < distance < furthest:
             found.append((distance, role))
     return min(found, key=lambda pair: abs(pair[0]), default=(0.0, None))[1]
+
+
+def _squeezes_past(scene: SceneFacts, tick: int) -> Role | None:
+    found = []
+    for role in scene.during(tick, tick, [Kind.BESIDE, Kind.IN_PATH]):
+        distance = now(scene, role, tick)
+        if role.clearance_m < SQUEEZED_CLEARANCE_M and 0.0 < distance < SQUEEZED_AHEAD_M:
+            found.append((distance, role))
+    return min(found, key=lambda pair: pair[0], default=(0.0, None))[1]
 
 
 def _current_action(window: Window, axis: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 VERSION = "coc_single_pass/1"  # raise these with every change of their texts
 TWO_STAGE_VERSION = "coc_two_stage/1"
+JUDGE_VERSION = "coc_judge/1"
 _HASH_CHARS = 16
 
 
@@ -58,6 +59,16 @@ def two_stage() -> Prompts:
         repair=single_pass(structured=True).repair,
         again=_text("again.md"),
         steps=(_text("two_stage_step1.md"), _text("two_stage_step2.md")),
+    )
+
+
+def judge(stage: str) -> Prompts:
+    """Return the texts that a stage of a judgement asks with: evidence, behaviour or cause."""
+    return Prompts(
+        version=f"{JUDGE_VERSION}-{stage}",
+        system=_with_decisions(f"judge_{stage}.md"),
+        repair="",
+        again=_text("again.md"),
     )
 
 

@@ -165,7 +165,7 @@ def scene_facts(
         return SceneFacts(ego, first_tick, driving_side, curvature, False, 0.0, (), (), tuple(problems), None)
     users = road_users(ticked, ego, rows, path)
     tracks = _seen_tracks(users)
-    roles = find_roles(users, first_tick, lane_shifts(ego, path))
+    roles = find_roles(users, first_tick, ego.heading[rows], lane_shifts(ego, path))
     reach = _range(users)
     return SceneFacts(ego, first_tick, driving_side, curvature, True, reach, roles, tracks, tuple(problems), users)
 

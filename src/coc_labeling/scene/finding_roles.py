@@ -27,9 +27,10 @@ CROSSING_RANGE_M = 60.0
 EXTENDED_CROSSING_M = 30.0  # beyond the path's driven end; a junction's far side is not further
 CROSSES = 0.8  # least share of the motion across the path to that along it
 VEHICLE_CROSSES_MPS, WALKER_CROSSES_MPS = 1.5, 0.4
-VEHICLE_REACH_M, WALKER_REACH_M = 30.0, 8.0  # from the path: crossing begins no further away
+VEHICLE_REACH_M, WALKER_REACH_M = 60.0, 10.0  # from the path: crossing begins no further away
 SWATH_MARGIN_M = 0.7
-REACHES_SEC = 4.0
+REACHES_SEC = 5.0
+TOWARDS_RAD = 2.27  # 130 degrees: who comes from ahead, and crosses where ego turns off
 ONCOMING_M = 7.0
 ADJACENT_BACK_M, ADJACENT_AHEAD_M = -12.0, 40.0
 BESIDE_CLEARANCE_M, BESIDE_BACK_M, BESIDE_RANGE_M = 2.5, -5.0, 50.0
@@ -43,16 +44,24 @@ class Stretches:
     Attributes:
         users: N road users on R ticks.
         first_tick: of the clip clock, of the first of them.
+        ego_heading: (R,) rad.
     """
 
     users: RoadUsers
     first_tick: int
+    ego_heading: Floats
 
     def roles(self, kind: Kind, mask: Mask, side: Floats | None = None) -> Iterator[Role]:
         """Yield the roles of one kind: a mask (N, R), and on which side (N, R), left positive; d by default."""
         for n in np.flatnonzero(mask.any(axis=1)):
             for start, end in _runs(mask[n]):
                 yield self.role(kind, int(n), start, end, None if side is None else float(side[n, start]))
+
+    def comes_towards(self, n: int, row: int) -> bool:
+        """Say whether track ``n`` moves against the way that ego points at a row."""
+        velocity = self.users.tracks.velocity[n, row]
+        turned = np.arctan2(velocity[1], velocity[0]) - self.ego_heading[row]
+        return bool(abs((turned + np.pi) % (2 * np.pi) - np.pi) >= TOWARDS_RAD)
 
     def role(self, kind: Kind, n: int, start: int, end: int, side: float | None = None) -> Role:
         """Return one role of track ``n`` over rows [start, end)."""
@@ -85,17 +94,20 @@ def _runs(mask: Mask) -> list[tuple[int, int]]:
     return [run for run in runs if run[1] - run[0] >= LEAST_TICKS]
 
 
-def find_roles(users: RoadUsers, first_tick: int, shifts: list[tuple[float, float]]) -> tuple[Role, ...]:
+def find_roles(
+    users: RoadUsers, first_tick: int, ego_heading: Floats, shifts: list[tuple[float, float]]
+) -> tuple[Role, ...]:
     """Return all roles, by their start.
 
     Args:
         users: on the ticks asked about.
         first_tick: of the clip clock.
+        ego_heading: (R,) rad at these ticks.
         shifts: stretches of s where ego itself changes lanes; there others seem to move aside without doing so.
     """
     if not len(users):
         return ()
-    stretches = Stretches(users, first_tick)
+    stretches = Stretches(users, first_tick, ego_heading)
     leads = np.zeros(users.s.shape, dtype=bool)
     there = np.flatnonzero(users.lead >= 0)
     leads[users.lead[there], there] = True
@@ -205,6 +217,8 @@ def _crossers(stretches: Stretches, crossing: Mask) -> Iterator[Role]:
             vehicle = bool(users.is_vehicle[n])
             kind = Kind.ENTERING if stays and not vehicle else Kind.CROSSING
             yield stretches.role(kind, int(n), start, end, from_side)
+            if vehicle and stretches.comes_towards(int(n), start):
+                yield stretches.role(Kind.ONCOMING, int(n), start, end, from_side)
 
 
 def _oncoming(users: RoadUsers) -> Mask:

@@ -1,0 +1,135 @@
+"""What a check is: something that compares one thing a label claims with what is known, and says what it found."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from coc_labeling.checks.claims import Claims
+from coc_labeling.checks.driven import DrivenFacts
+from coc_labeling.reading.reading import Reading
+from coc_labeling.scene.facts import SceneFacts
+from coc_labeling.schema import CoCLabel, FactSource
+
+
+class Verdict(StrEnum):
+    """What the facts say of a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    NOT_OBSERVABLE = "not_observable"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found about one claim.
+
+    Attributes:
+        check: the check's name.
+        verdict: what the facts say.
+        about: the claim, in a few words.
+        reason: why, in words for people.
+        numbers: what was compared, the unit at the end of each name (``slowest_mps``).
+        sources: the measured facts that were used; none for findings about the text alone.
+        severity: how likely the label is wrong by this alone, 0 to 1; counts where it is contradicted.
+    """
+
+    check: str
+    verdict: Verdict
+    about: str
+    reason: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    sources: frozenset[FactSource] = frozenset()
+    severity: float = 0.0
+
+    def shares_facts(self, told: frozenset[FactSource]) -> bool:
+        """Say whether all facts it rests on had been told to the labeller, so that agreeing with them proves little."""
+        return bool(self.sources) and self.sources <= told
+
+
+@dataclass(frozen=True)
+class TextCounts:
+    """How often a label's sentence occurs in its run.
+
+    Attributes:
+        same: labels that say it word for word, of this clip and others; itself included.
+        clips: different clips among them.
+        templates: different clips with the sentence when numbers are left out.
+        total_clips: clips with labels in the run.
+    """
+
+    same: int = 1
+    clips: int = 1
+    templates: int = 1
+    total_clips: int = 1
+
+
+SAID_ONCE = TextCounts()
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that one label is checked with.
+
+    Attributes:
+        label: as it is in the record.
+        reading: what its sentence says; empty for an abstention.
+        claims: what label and sentence claim, in one form.
+        driven: what ego did around the keyframe.
+        scene: what others were to ego.
+        told: the measured facts that the labeller was told.
+        unlisted: components that the first of two stages did not list; None where there was one stage only.
+        by_rules: whether rules wrote the sentence: theirs repeat by design.
+        texts: how often the run says the same.
+    """
+
+    label: CoCLabel
+    reading: Reading
+    claims: Claims
+    driven: DrivenFacts
+    scene: SceneFacts
+    told: frozenset[FactSource] = frozenset()
+    unlisted: frozenset[str] | None = None
+    by_rules: bool = False
+    texts: TextCounts = SAID_ONCE
+
+    @property
+    def t0(self) -> int:
+        """The keyframe's tick on the clip clock."""
+        return self.driven.start_tick
+
+
+class Check(ABC):
+    """One check. It has no state: one object serves all labels of a process."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield what it finds about a label; nothing where the label claims nothing that concerns it.
+
+        ``earlier`` are the findings of the checks before it, for those that draw conclusions.
+        """
+
+    def supported(self, about: str, reason: str, sources: frozenset[FactSource], **numbers: float) -> Finding:
+        """Return that facts agree with a claim."""
+        return Finding(self.name, Verdict.SUPPORTED, about, reason, numbers, sources)
+
+    def contradicted(
+        self, about: str, reason: str, severity: float, sources: frozenset[FactSource] = frozenset(), **numbers: float
+    ) -> Finding:
+        """Return that facts speak against a claim."""
+        return Finding(self.name, Verdict.CONTRADICTED, about, reason, numbers, sources, severity)
+
+    def not_observable(
+        self, about: str, reason: str, sources: frozenset[FactSource] = frozenset(), **numbers: float
+    ) -> Finding:
+        """Return that facts do not tell, and why."""
+        return Finding(self.name, Verdict.NOT_OBSERVABLE, about, reason, numbers, sources)
+
+
+EGO = frozenset({FactSource.EGO_MOTION})
+TIMELINE = frozenset({FactSource.TIMELINE})
+PATH = frozenset({FactSource.EGO_MOTION, FactSource.TIMELINE})
+TRACKS = frozenset({FactSource.TRACKS})

@@ -1,0 +1,358 @@
+"""Claims on the lane against ego's path and its meta-actions: sides, turns, lane changes, and what goes unsaid."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from coc_labeling.checks.base import EGO, PATH, TIMELINE, TRACKS, Case, Check, Finding, Verdict
+from coc_labeling.checks.claims import DecisionClaim
+from coc_labeling.checks.driven import LANE_CHANGES, SHIFTS, DrivenFacts, sides_of
+from coc_labeling.checks.sideways import Move
+from coc_labeling.schema import Category, FactSource, LateralDecision, Side
+from coc_labeling.schema import LongitudinalDecision as Speed
+
+OVER = frozenset(
+    {
+        LateralDecision.CHANGE_LANE,
+        LateralDecision.MERGE,
+        LateralDecision.SPLIT,
+        LateralDecision.NUDGE_IN_LANE,
+        LateralDecision.NUDGE_OUT_OF_LANE,
+        LateralDecision.PULL_OVER,
+    }
+)
+NUDGES = frozenset({LateralDecision.NUDGE_IN_LANE, LateralDecision.NUDGE_OUT_OF_LANE})
+CHANGES = frozenset({LateralDecision.CHANGE_LANE, LateralDecision.MERGE, LateralDecision.SPLIT})
+
+TURN_RAD = math.radians(35.0)  # a turn changes the heading by more
+STEERED_RAD = math.radians(12.0)  # so much is steering to a side
+STRAIGHT_RAD = math.radians(8.0)  # and less than this none
+WIDE_RADIUS_M = 150.0  # no turn at a junction is so wide
+LATER_M = 25.0  # who drives straight on for so long after the keyframe does not turn there
+MOVES_M = 10.0  # who drives a shorter way cannot have turned yet
+NUDGED_M, NOT_NUDGED_M = 0.3, 0.15
+BACK_SHARE = 0.4  # of a nudge: so much to the other side is coming back from it
+OTHER_M = 0.5  # so far to the other side only is a contradiction
+KEPT_M = 1.0  # who stays so near to its line keeps its lane
+SLOW_MPS = 1.0  # slower paths wind for all kinds of reasons
+CHANGE_SOON_SEC = 2.0
+TURN_LATER_SEC = 5.0
+TURN_SOON_SEC = 1.5
+
+
+def other_side(side: Side) -> Side:
+    """Return left for right and right for left."""
+    return Side.RIGHT if side is Side.LEFT else Side.LEFT
+
+
+class DirectionCheck(Check):
+    """A side that is claimed is the one that ego goes to."""
+
+    name = "direction"
+
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield a finding for each side, in their order; one that is contradicted anyhow is told once."""
+        for side in Side:
+            own = [c for c in case.claims.decisions if c.direction is side and c.decision is not _ABORT]
+            found = [self._of(claim, side, case.driven) for claim in own]
+            worst = [finding for finding in found if finding.verdict is Verdict.CONTRADICTED] or found
+            yield from worst[:1]
+
+    def _of(self, claim: DecisionClaim, side: Side, driven: DrivenFacts) -> Finding:
+        over = claim.decision in OVER
+        numbers = _path_numbers(driven)
+        by_path = _side_by_path(claim, side, driven)
+        if by_path is None and (driven.moving_over() if over else driven.steering()) == {str(other_side(side))}:
+            by_path = False
+        if by_path is None and over and str(side) in sides_of(driven.soon(*LANE_CHANGES, *SHIFTS)):
+            by_path = True
+        if by_path is None:
+            return self.not_observable(claim.text, "ego's path does not tell the side", PATH, **numbers)
+        if by_path:
+            return self.supported(claim.text, f"ego goes to the {side}", PATH, **numbers)
+        verb = "moves over" if over and _moves_over(driven) else "steers"
+        reason = f"it says {side}, but ego {verb} only to the {other_side(side)} in this window"
+        return self.contradicted(claim.text, reason, 0.9, PATH, **numbers)
+
+
+_ABORT = LateralDecision.ABORT_MANOEUVRE
+
+
+def _moves_over(driven: DrivenFacts) -> bool:
+    seen = driven.sideways is not None and any(move.sure for move in driven.sideways.changes)
+    return seen or bool(driven.soon(*LANE_CHANGES, *SHIFTS))
+
+
+def _path_numbers(driven: DrivenFacts) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    if driven.turned_rad is not None:
+        numbers |= dict(zip(("turned_left_rad", "turned_right_rad"), driven.turned_rad, strict=True))
+    if driven.sideways is not None:
+        numbers |= {f"moved_{side}_m": driven.sideways.to(side) for side in Side}
+    return numbers
+
+
+def _side_by_path(claim: DecisionClaim, side: Side, driven: DrivenFacts) -> bool | None:
+    """Say whether the path goes to a side rather than to the other; None where it does not tell."""
+    if claim.decision in OVER:
+        return _over_by_path(claim, side, driven)
+    if driven.turned_rad is None:
+        return None
+    left, right = driven.turned_rad
+    own, other = (left, right) if side is Side.LEFT else (right, left)
+    if claim.decision is not LateralDecision.TURN:
+        # Steering may be slight, and what follows may go to the other side.
+        own_in, other_in = driven.steers_in_sec(side), driven.steers_in_sec(other_side(side))
+        if own_in is not None and (other_in is None or own_in <= other_in):
+            return True
+        steered = own_in is not None or str(side) in driven.steering()
+        return False if other >= STEERED_RAD and not steered else None
+    if own >= STEERED_RAD:
+        return True
+    return False if other >= STEERED_RAD and own < STRAIGHT_RAD else None
+
+
+def _over_by_path(claim: DecisionClaim, side: Side, driven: DrivenFacts) -> bool | None:
+    path = driven.sideways
+    if path is None or driven.soon(*LANE_CHANGES, *SHIFTS):
+        return None  # the lane axis tells, or nothing does
+    if side in {move.side for move in path.changes}:
+        return True
+    if any(move.sure for move in path.changes):
+        return False
+    if claim.decision in CHANGES or path.changes:
+        return None
+    first = path.nudges[0] if path.nudges else None
+    if first is None or first.moved_m < NUDGED_M:
+        return None
+    if len(path.nudges) == 2 and path.nudges[1].moved_m > BACK_SHARE * first.moved_m:
+        return None  # there and back: the keyframe may be that of either
+    if first.side is side:
+        return True
+    return False if first.moved_m >= OTHER_M and first.ends_in_sec > 0.5 else None
+
+
+class TurnCheck(Check):
+    """A turn that is claimed is one: ego's heading changes by more than 35 degrees, and not in a wide curve."""
+
+    name = "turn"
+
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield one finding for all turns of a label."""
+        turns = [claim for claim in case.claims.on_lane if claim.decision is LateralDecision.TURN]
+        if turns:
+            yield self._of(turns[0], case.driven)
+
+    def _of(self, claim: DecisionClaim, driven: DrivenFacts) -> Finding:
+        numbers = _path_numbers(driven)
+        turned = _turned(claim.direction, driven)
+        bend = driven.bend
+        if bend is not None:
+            numbers |= {"radius_m": bend.radius_m, "bend_rad": bend.turn_rad}
+        wide = bend is not None and bend.radius_m > WIDE_RADIUS_M
+        if turned is None:
+            return self._by_spans(claim, driven)
+        whole = max(turned, bend.turn_rad if bend is not None and claim.direction in (None, bend.side) else 0.0)
+        if whole >= TURN_RAD and not wide:
+            return self.supported(
+                claim.text, f"ego's heading changes by {math.degrees(whole):.0f} degrees", EGO, **numbers
+            )
+        furthest = max(driven.turned_rad or (0.0, 0.0))
+        later = driven.later_turned_rad
+        if driven.whole and driven.driven_m >= MOVES_M and furthest < STEERED_RAD:
+            reason = "it says that ego turns, but ego drives straight on throughout"
+            return self.contradicted(claim.text, reason, 0.8, EGO, **numbers)
+        if later is not None and later[2] >= LATER_M and max(later[:2]) < STEERED_RAD:
+            reason = f"it says that ego turns, but ego drives straight on for the next {later[2]:.0f} m"
+            return self.contradicted(claim.text, reason, 0.6, EGO, **numbers)
+        if later is not None and _to(claim.direction, later) < STRAIGHT_RAD and max(later[:2]) >= TURN_RAD:
+            reason = "it says that ego turns, but the next turn of ego is to the other side"
+            return self.contradicted(claim.text, reason, 0.7, EGO, **numbers)
+        if driven.whole and wide and bend is not None and claim.direction in (None, bend.side):
+            reason = f"it says that ego turns, but ego follows a curve of radius {bend.radius_m:.0f} m"
+            return self.contradicted(claim.text, reason, 0.4, EGO, **numbers)
+        text = f"ego's heading changes by {math.degrees(furthest):.0f} degrees within the window"
+        return self.not_observable(claim.text, text, EGO, **numbers)
+
+    def _by_spans(self, claim: DecisionClaim, driven: DrivenFacts) -> Finding:
+        sideways = driven.steering() or driven.moving_over()
+        if driven.complete and not sideways and any(span.name == "go_straight" for span in driven.spans):
+            reason = "it says that ego turns, but ego drives straight on throughout"
+            return self.contradicted(claim.text, reason, 0.8, TIMELINE)
+        return self.not_observable(claim.text, "the meta-actions do not tell", TIMELINE)
+
+
+def _to(side: Side | None, turned: tuple[float, ...]) -> float:
+    """Return how far a heading goes to a side, or to any."""
+    return max(turned[:2]) if side is None else turned[0] if side is Side.LEFT else turned[1]
+
+
+def _turned(side: Side | None, driven: DrivenFacts) -> float | None:
+    if driven.turned_rad is None:
+        return None
+    left, right = driven.turned_rad
+    return max(left, right) if side is None else left if side is Side.LEFT else right
+
+
+class LaneCheck(Check):
+    """Lane changes and nudges that are claimed are there, and a lane that is said to be kept is kept."""
+
+    name = "lane"
+
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield a finding for each decision about the lane, each kind once."""
+        seen = set[LateralDecision]()
+        for claim in case.claims.on_lane:
+            decision = LateralDecision(str(claim.decision))
+            if decision in seen:
+                continue
+            seen.add(decision)
+            if decision is LateralDecision.KEEP_LANE:
+                yield from self._keeps(claim, case)
+            elif decision in CHANGES:
+                yield self._changes(claim, case)
+            elif decision in NUDGES:
+                yield self._nudges(claim, case.driven)
+
+    def _keeps(self, claim: DecisionClaim, case: Case) -> Iterator[Finding]:
+        driven, path = case.driven, case.driven.sideways
+        sources, numbers = _sources(driven), _path_numbers(driven)
+        if changes := driven.soon(*LANE_CHANGES):
+            if claim.structured:
+                reason = f"it says that ego keeps its lane, but ego makes a {changes[0].replace('_', ' ')}"
+                yield self.contradicted(claim.text, reason, 0.8, TIMELINE)
+        elif (change := _clear_change(driven)) is not None:
+            if claim.structured:
+                vague = any(_steers(other) and other.direction is change.side for other in case.claims.on_lane)
+                reason = f"it says that ego keeps its lane, but ego makes a {change.side} lane change"
+                yield self.contradicted(claim.text, reason, 0.2 if vague else 0.5, sources, **numbers)
+        elif path is not None and path.furthest_m is not None and path.furthest_m < KEPT_M:
+            yield self.supported(
+                claim.text, f"ego stays within {path.furthest_m:.1f} m of its line", sources, **numbers
+            )
+        else:
+            yield self.not_observable(claim.text, "without a map a path that bends does not tell", sources)
+
+    def _changes(self, claim: DecisionClaim, case: Case) -> Finding:
+        driven, path, bend = case.driven, case.driven.sideways, case.driven.bend
+        sources, numbers = _sources(driven), _path_numbers(driven)
+        sides = set(Side) if claim.direction is None else {claim.direction}
+        if {str(side) for side in sides} & sides_of(driven.soon(*LANE_CHANGES)):
+            return self.supported(claim.text, "the lane axis has a lane change", TIMELINE, **numbers)
+        for move in path.changes if path is not None else ():
+            if move.side in sides:
+                text = f"ego moves {move.moved_m:.1f} m to the {move.side}"
+                return self.supported(claim.text, text, sources, **numbers)
+        turns = any(other.decision is LateralDecision.TURN for other in case.claims.on_lane)
+        soon = bend is not None and bend.is_turn and -1.0 <= bend.starts_in_sec <= TURN_LATER_SEC
+        if soon and bend is not None and not turns and claim.decision is LateralDecision.CHANGE_LANE:
+            reason = f"it says that ego changes lanes, but ego turns to the {bend.side}"
+            return self.contradicted(claim.text, reason, 0.6, EGO, **numbers, bend_rad=bend.turn_rad)
+        if path is None or path.furthest_m is None or not driven.whole or driven.soon(*SHIFTS):
+            return self.not_observable(claim.text, "ego's path does not tell a change of lanes", sources, **numbers)
+        if path.furthest_m < KEPT_M:
+            reason = f"it says that ego changes lanes, but ego stays within {path.furthest_m:.1f} m of its line"
+            severity = 0.8 if claim.decision is LateralDecision.CHANGE_LANE else 0.5
+            return self.contradicted(claim.text, reason, severity, sources, **numbers)
+        return self.not_observable(claim.text, f"ego moves {path.furthest_m:.1f} m sideways", sources, **numbers)
+
+    def _nudges(self, claim: DecisionClaim, driven: DrivenFacts) -> Finding:
+        path, sources, numbers = driven.sideways, _sources(driven), _path_numbers(driven)
+        sides = list(Side) if claim.direction is None else [claim.direction]
+        if {str(side) for side in sides} & sides_of(driven.soon(*SHIFTS, *LANE_CHANGES)):
+            return self.supported(claim.text, "the lane axis has a shift", TIMELINE, **numbers)
+        if path is None:
+            return self.not_observable(claim.text, "ego drives too short a way to tell", sources, **numbers)
+        moved = max(path.to(side) for side in sides)
+        if moved >= NUDGED_M:
+            return self.supported(claim.text, f"ego moves {moved:.1f} m to that side", sources, **numbers)
+        if driven.whole and path.furthest_m is not None and path.furthest_m < NOT_NUDGED_M:
+            reason = f"it says that ego moves over, but ego stays within {path.furthest_m:.2f} m of its line"
+            return self.contradicted(claim.text, reason, 0.55, sources, **numbers)
+        return self.not_observable(claim.text, "ego's path does not tell a nudge", sources, **numbers)
+
+
+def _sources(driven: DrivenFacts) -> frozenset[FactSource]:
+    return EGO if driven.lines is None else EGO | TRACKS
+
+
+def _clear_change(driven: DrivenFacts) -> Move | None:
+    """Return a lane change that lies ahead of the keyframe for its greater part, and begins soon."""
+    path = driven.sideways
+    if path is None or driven.course is None or abs(driven.course.start_mps) < SLOW_MPS:
+        return None
+    ahead = (
+        m
+        for m in path.changes
+        if m.sure and m.starts_in_sec <= CHANGE_SOON_SEC and m.starts_in_sec + m.ends_in_sec > 1.0
+    )
+    return next(ahead, None)
+
+
+class UnmentionedCheck(Check):
+    """What ego notably does sideways is mentioned."""
+
+    name = "unmentioned"
+
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield a finding for each lane change, nudge or turn around the keyframe that goes unsaid."""
+        driven = case.driven
+        changes, shifts = (list(dict.fromkeys(driven.soon(*names))) for names in (LANE_CHANGES, SHIFTS))
+        if changes and not _mentioned(case, sides_of(changes), nudges=False):
+            for name in changes:
+                reason = f"ego makes a {name.replace('_', ' ')}, which it does not mention"
+                yield self.contradicted(name.replace("_", " "), reason, 0.75, TIMELINE)
+        # Ego also shifts to settle after a lane change, or back after a nudge: the side of any of them will do.
+        if shifts and not _mentioned(case, sides_of([*changes, *shifts]), nudges=True):
+            for name in shifts:
+                side = name.rpartition("_")[2]
+                reason = f"ego nudges to the {side}, which it does not mention"
+                yield self.contradicted(f"nudge {side}", reason, 0.4, TIMELINE)
+        if not changes and (change := _clear_change(driven)) is not None:
+            yield from self._change_of_path(change, case)
+        yield from self._turn(case)
+
+    def _change_of_path(self, change: Move, case: Case) -> Iterator[Finding]:
+        side = frozenset({str(change.side)})
+        if any(claim.decision in CHANGES for claim in case.claims.decisions):
+            return  # to the other side: the direction is wrong, and that is told elsewhere
+        vague = _mentioned(case, side, nudges=True) or _curve_claimed(case)
+        reason = f"ego makes a {change.side} lane change, which it does not mention"
+        numbers = {"moved_m": change.moved_m, "starts_in_sec": change.starts_in_sec}
+        severity = 0.35 if vague else 0.75
+        yield self.contradicted(f"{change.side} lane change", reason, severity, _sources(case.driven), **numbers)
+
+    def _turn(self, case: Case) -> Iterator[Finding]:
+        bend, turned = case.driven.bend, case.driven.turned_rad
+        if bend is None or turned is None or not bend.is_turn or not -0.5 <= bend.starts_in_sec <= TURN_SOON_SEC:
+            return
+        own, other = turned if bend.side is Side.LEFT else turned[::-1]
+        said = any(c.direction is not None or c.decision is LateralDecision.TURN for c in case.claims.on_lane)
+        if own < TURN_RAD or other >= STRAIGHT_RAD or said or _curve_claimed(case):
+            return
+        reason = f"ego turns to the {bend.side}, which it does not mention"
+        numbers = {"bend_rad": bend.turn_rad, "radius_m": bend.radius_m, "starts_in_sec": bend.starts_in_sec}
+        yield self.contradicted(f"{bend.side} turn", reason, 0.4, EGO, **numbers)
+
+
+def _mentioned(case: Case, sides: frozenset[str], *, nudges: bool) -> bool:
+    """Say whether a lane change, or any moving over, to one of the sides is claimed, or without a side."""
+    for claim in case.claims.decisions:
+        decision = claim.decision
+        over = decision in CHANGES or (nudges and (decision in OVER or _steers(claim)))
+        if over and (claim.direction is None or str(claim.direction) in sides):
+            return True
+        if nudges and decision is Speed.OVERTAKE and not claim.structured and claim.direction is not None:
+            return True
+    return False
+
+
+def _steers(claim: DecisionClaim) -> bool:
+    return claim.direction is not None and claim.decision is not LateralDecision.TURN
+
+
+def _curve_claimed(case: Case) -> bool:
+    """Say whether the label speaks of a bend of the road, or of a route or a turn, in whatever words."""
+    if any(cause.category in (Category.LANE, Category.ROUTING_INTENT) for cause in case.claims.causes):
+        return True
+    text = f"{case.label.effect_on_ego_behavior or ''} {case.label.trace or ''}".lower()
+    return any(word in text for word in ("turn", "curve", "bend", "ramp", "roundabout", "junction", "intersection"))

@@ -1,0 +1,1 @@
+"""Labels and what they are about, for other tools."""
