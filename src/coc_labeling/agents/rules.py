@@ -104,8 +104,6 @@ class _Draft:
             least = MOVES_OFF_BEHIND_MPS2
         if lead is not None and lead.needed_mps2 >= least:
             return self._follow(lead, verb)
-        if not speeds_up and facts.move is not None and facts.squeezes_past is not None:
-            return self._pass(facts.squeezes_past, verb)
         return _speed(LongitudinalDecision.TRACK_SPEED), f"{verb} to resume speed" if speeds_up else verb
 
     def _waiting(self) -> tuple[Longitudinal, str]:
@@ -142,6 +140,8 @@ class _Draft:
         bend = facts.bend
         if bend and bend.radius_m <= CURVE_MAX_RADIUS_M and bend.starts_in_sec <= CURVE_AHEAD_SEC:
             return self._adapt(bend, verb)
+        if facts.turn is not None and facts.turn.starts_in_sec > 0.0:
+            return self._adapt(facts.turn, verb)
         return _speed(LongitudinalDecision.ADAPT_SPEED), verb
 
     def lateral(self) -> tuple[Lateral | None, str]:

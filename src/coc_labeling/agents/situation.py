@@ -26,6 +26,7 @@ STANDING_MPS = 0.3
 CHANGE_MPS, CHANGE_SOON_SEC = 1.0, 3.0  # a change of speed by so much, so soon, is no keeping of the speed
 STOPS_SOON_SEC = 2.5
 MOVES_OFF_MPS = 1.0  # who stands and does not reach it soon waits
+TURN_FURTHER_SEC = 4.0  # one brakes for a turn from so long before the window
 UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
 MOVE_BEFORE_TICKS, MOVE_LEFT = 20, 0.3  # a side move counts from so long before it begins until so much of it is left
 MOVE_LEFT_MOST_TICKS = 10
@@ -49,6 +50,7 @@ class Situation:
         lead: the vehicle ahead in the path.
         reasons: what calls for less speed, the most urgent first.
         bend: the curve or turn, None where the path only moves over.
+        turn: a turn that ego drives, in the window or soon after it.
         move: a move to a side that is about to begin or under way.
         passed: what a nudge keeps clear of, with its distance along the path.
         squeezes_past: what stands so near to the path ahead that ego passes it with care.
@@ -65,6 +67,7 @@ class Situation:
     lead: Lead | None
     reasons: tuple[Reason, ...]
     bend: Bend | None
+    turn: Bend | None
     move: SideMove | None
     passed: Role | None
     squeezes_past: Role | None
@@ -96,7 +99,9 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
     move = _current_move(window)
     stops_in_sec = find_stop(window)
     # A path that comes back to its heading further to a side is no curve, though it bends on the way.
-    bend = None if move is not None and move.is_lane_change else find_bend(window)
+    changes_lane = move is not None and move.is_lane_change
+    bend = None if changes_lane else find_bend(window)
+    turn = find_bend(window, TURN_FURTHER_SEC) if bend is None and not changes_lane else bend
     return Situation(
         action=_real_action(_current_action(window, LONGITUDINAL), float(soon[-1] - soon[0])),
         steering=_current_action(window, LATERAL),
@@ -106,8 +111,9 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
         stops_in_sec=stops_in_sec,
         stop_distance_m=_driven(window, stops_in_sec),
         lead=scene.lead_at(tick),
-        reasons=tuple(reasons(window, scene, bend, move)),
+        reasons=tuple(reasons(window, scene, turn, move)),
         bend=bend,
+        turn=turn if turn is not None and turn.is_turn else None,
         move=move,
         passed=_passed(scene, move, tick, float(speed[window.row])) if move is not None else None,
         squeezes_past=_squeezes_past(scene, tick),

@@ -45,10 +45,10 @@ class Bend:
         return any(self.radius_m < radius and self.turn_rad >= turn for radius, turn in TURNS)
 
 
-def find_bend(window: Window) -> Bend | None:
-    """Return the curve or turn that ego drives within the window, or None where it drives straight on."""
+def find_bend(window: Window, more_sec: float = 0.0) -> Bend | None:
+    """Return the curve or turn that ego drives within the window, or so much later; None where it drives straight on."""
     heading = np.unwrap(window.ego.heading)
-    change = heading[window.row : window.last_row + 1] - heading[window.row]
+    change = heading[window.row : window.last_row + 1 + round(more_sec / TICK_SEC)] - heading[window.row]
     furthest = int(np.argmax(np.abs(change)))
     if abs(change[furthest]) < CURVE_MIN_TURN_RAD:
         return None
