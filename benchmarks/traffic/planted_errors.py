@@ -31,6 +31,7 @@ from driving_clips.ego_motion import TICK_US
 Moment = tuple[str, int]
 WINDOW_TICKS, HISTORY_TICKS = 60, 10
 SLOW_MPS = 2.0  # a stop claimed of an ego that gets this slow is not clearly false
+RARE = 0.4  # below 1 kinds that are rarely possible get more of their chances
 STRAIGHT_RAD = 0.08  # ego whose heading changes less drives straight on
 RECALL_REACH, KIND_REACH, FALSE_ALARMS_REACH, AUC_REACH = 0.95, 0.85, 0.05, 0.95
 
@@ -95,7 +96,7 @@ def main() -> int:
 
 
 def make(data: Path, seed: int) -> list[Planted]:
-    """Return correct labels and one error each, kinds that are rarely possible first."""
+    """Return correct labels and one error each, of kinds as even as they are possible."""
     rng = random.Random(seed)
     possible: list[tuple[Moment, CoCLabel, dict[Error, CoCLabel]]] = []
     paths: dict[str, np.ndarray] = {}
@@ -113,12 +114,12 @@ def make(data: Path, seed: int) -> list[Planted]:
 
 
 def _balanced(possible: list[tuple[Moment, CoCLabel, dict[Error, CoCLabel]]]) -> list[Planted]:
-    """Give each moment the kind that has been planted least so far; kinds with few chances take them all."""
+    """Give each moment the kind that most of its chances are left of, so that no kind is squeezed out."""
     chances = Counter(error for _, _, wrong in possible for error in wrong)
     done: Counter[Error] = Counter()
     planted = []
-    for moment, label, wrong in sorted(possible, key=lambda item: min((chances[e] for e in item[2]), default=0)):
-        error = min(wrong, key=lambda e: (done[e], chances[e]), default=None)
+    for moment, label, wrong in possible:
+        error = min(wrong, key=lambda e: done[e] / chances[e] ** RARE, default=None)
         if error is not None:
             done[error] += 1
         planted.append(Planted(moment, label, wrong[error] if error else None, error))

@@ -19,7 +19,7 @@ FAR_GAP_M, FAR_MPS = 1000.0, 50.0
 LIMIT_LOOK_M = 300.0
 FOES_M = 150.0
 CUT_IN_CHANCE = 0.4  # every half second, where there is room for one
-SCRIPTED_SHARE = 0.25  # of cars: these do the surprising things, the others have reasons of their own
+SCRIPTED_SHARE = 0.35  # of cars: these do the surprising things, the others have reasons of their own
 STOP_BEFORE_M = 1.0  # SUMO's own distance to the stop line
 
 
@@ -250,8 +250,8 @@ class _Events:
                     continue  # no room
                 v.setLaneChangeMode(name, 512)
                 v.changeLane(name, v.getLaneIndex(other), 8.0)
-                if self.run.rng.random() < 0.6:
-                    v.slowDown(name, max(3.0, v.getSpeed(other) - self.run.rng.uniform(0.5, 4.0)), 2.0)
+                if self.run.rng.random() < 0.8:
+                    v.slowDown(name, max(3.0, v.getSpeed(other) - self.run.rng.uniform(1.0, 5.0)), 2.0)
                 self._note(name, step, 80)
                 return
 

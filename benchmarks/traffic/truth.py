@@ -163,6 +163,8 @@ class Ego(Driver):
         elif key in ("lead", "limit", "sign", "turning", "parked") and mean[key] < LEAD_CLEAR_MPS2:
             weak = True
         ranked = [cause for cause, _ in by_key[key].most_common()]
+        cut_in = {cause.track for cause in ranked if cause.relation is Relation.CUT_IN}
+        ranked = [c for c in ranked if c.track not in cut_in or c.relation is Relation.CUT_IN]
         return key, tuple(dict.fromkeys(ranked)), unclear, weak
 
     @staticmethod

@@ -160,12 +160,14 @@ def _future_cause(label: CoCLabel, known: Known) -> CoCLabel | None:
         return None
     later = known.later.model_copy(update={"id": _next_id(label)})
     decision = label.longitudinal.decision
-    if decision is LongitudinalDecision.TRACK_SPEED:
-        decision = LongitudinalDecision.FOLLOW_LEAD
+    if decision in _FITTING:  # what is done for a road user goes with the road user
+        crosses = later.relation in (Relation.CROSSING, Relation.ONCOMING)
+        decision = LongitudinalDecision.YIELD if crosses else LongitudinalDecision.FOLLOW_LEAD
     caused = Longitudinal(decision=decision, cause_ids=(later.id,))
     return _changed(label, longitudinal=caused, components=(*_kept(label), later))
 
 
+_FITTING = frozenset({LongitudinalDecision.TRACK_SPEED, LongitudinalDecision.FOLLOW_LEAD, LongitudinalDecision.YIELD})
 _CHANGES = frozenset(
     {LateralDecision.CHANGE_LANE, LateralDecision.MERGE, LateralDecision.SPLIT, LateralDecision.NUDGE_OUT_OF_LANE}
 )

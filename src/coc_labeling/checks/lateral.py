@@ -52,7 +52,7 @@ class DirectionCheck(Check):
     def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
         """Yield a finding for each side, in their order; one that is contradicted anyhow is told once."""
         for side in Side:
-            own = [c for c in case.claims.decisions if c.direction is side and c.decision is not _ABORT]
+            own = [c for c in case.claims.on_lane if c.direction is side and c.decision is not _ABORT]
             found = [self._of(claim, side, case.driven) for claim in own]
             worst = [finding for finding in found if finding.verdict is Verdict.CONTRADICTED] or found
             yield from worst[:1]
@@ -175,7 +175,8 @@ class TurnCheck(Check):
 
     def _by_spans(self, claim: DecisionClaim, driven: DrivenFacts) -> Finding:
         sideways = driven.steering() or driven.moving_over()
-        if driven.complete and not sideways and any(span.name == "go_straight" for span in driven.spans):
+        straight = any(span.name == "go_straight" for span in driven.spans)
+        if claim.part == 0 and driven.complete and not sideways and straight:
             reason = "it says that ego turns, but ego drives straight on throughout"
             return self.contradicted(claim.text, reason, 0.8, TIMELINE)
         return self.not_observable(claim.text, "the meta-actions do not tell", TIMELINE)

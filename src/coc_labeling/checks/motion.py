@@ -27,7 +27,8 @@ STANDING_MOTIONS = frozenset({Motion.STOP, Motion.STAND})
 
 def claims_stop(claim: DecisionClaim) -> bool:
     """Say whether a claim is that ego comes to stand, or stands."""
-    return claim.motion in STANDING_MOTIONS or (claim.motion is None and claim.decision is Speed.STOP)
+    # A sentence that has a stop without coming to one prepares for it.
+    return claim.motion in STANDING_MOTIONS or (claim.structured and claim.decision is Speed.STOP)
 
 
 def claims_moving(claim: DecisionClaim) -> bool:

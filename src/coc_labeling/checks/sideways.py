@@ -107,6 +107,8 @@ def _among_others(
     for anchor in ANCHORS_SEC:
         first = max(window.row + round(anchor * 10), 0)
         ahead = np.arange(first, window.last_row + 1)
+        if not len(ahead):
+            continue
         turned_off = np.abs(heading[ahead] - heading[first]) > AMONG_TURN_RAD
         ahead = ahead[: int(np.argmax(turned_off))] if turned_off.any() else ahead
         offset = lines.ego_offset(float(ego_s[first]), ego_s[ahead], least)

@@ -42,7 +42,7 @@ class BendCheck(Check):
             own, other = max(left, right), 0.0
         bend = case.driven.bend
         swings = cause.side is not None and own < SWING_SHARE * other  # out to one side before a turn to the other
-        if not swings and (own >= BEND_RAD or (bend is not None and cause.side in (None, bend.side))):
+        if (own >= BEND_RAD and not swings) or (bend is not None and cause.side in (None, bend.side)):
             return self.supported(cause.text, f"ego's path bends by {max(own, other):.2f} rad", EGO, **numbers)
         if cause.side is not None and other >= STEERED_RAD and (own < STRAIGHT_RAD or swings):
             reason = f"it says that the road bends to the {cause.side}, but ego's path bends the other way only"

@@ -65,6 +65,8 @@ def prefers_noun(walk: Walk, word: str) -> bool:
     if walk.prev in {"start", "comma", "conj", "aux", "rel", "not"} and word in _NP_FIRST and walk.prev != "aux":
         return bool(nxt) and (_starts_noun(walk, 1) or nxt in ADJECTIVES) and nxt not in {"down"}
     found = noun_at(walk.words, walk.i)
+    if found and found[0] == ("lane", "change"):
+        return False
     if found and walk.prev == "start" and found[0][-1] in {"curve", "bend"}:
         return True
     if found and len(found[0]) > 1 and walk.prev in {"start", "comma", "conj", "reason"}:

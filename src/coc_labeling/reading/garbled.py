@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from .tokens import NOUN_WORDS, STRAIGHT, VERB_FORMS, is_known, singular, vocabulary
-from .words import SIDES, AUXILIARIES, CONJUNCTIONS, DETERMINERS, PRONOUNS, word_set
+from .words import AUXILIARIES, CONJUNCTIONS, DETERMINERS, PRONOUNS, SIDES, word_set
 
 LONG_CHARS = 1_200  # about 200 words, where a sentence of at most 30 is asked for
 
@@ -62,6 +62,7 @@ _NO_HEAD = word_set(
     on to through along across within during about after before around over under
     """
 )
+_PARTICLES = frozenset({"on", "off", "through", "in", "out"})  # "the on ramp", "a through lane"
 _AFTER_PARTICLE = word_set(
     """
     ramp ramps lane lanes road street traffic vehicle vehicles bound coming going looking
@@ -90,9 +91,9 @@ _ONLY_DESCRIBES = word_set(
 )
 _PAIRS = frozenset(
     """
-    and and|and because|and is|because is|because since|because to|due and|due due|due the|is and|is because|is for
-    is is|is of|is since|it a|it it|it the|no a|no and|no is|no the|not and|of to|since because|since is
-    since since|since to|there the|there to|to and|to because|to is|to since|to to|which to|while to
+    and and|because is|because since|because to|due and|due due|due the|is and|is because
+    is is|is since|it a|it it|it the|no a|no is|no the|of to|since because|since is
+    since since|since to|there the|there to|to because|to is|to since|to to|which to|while to
     """.strip()
     .replace("\n    ", "|")
     .split("|")
@@ -116,6 +117,7 @@ _WHOLE_PREFIXES = word_set(
     """
 )
 _GLUE = ("the", "is", "to", "and", "due", "on", "an", "a", "ad", "of")
+_REASONS = frozenset({"because", "since", "as", "due"})
 _COMMANDS = word_set(
     """
     keep slow stop adapt adjust accelerate reduce yield nudge turn maintain resume decelerate proceed change merge come
@@ -170,6 +172,13 @@ def _of_sentences(text: str) -> Iterator[str]:
         yield "a sentence twice"
 
 
+def _gives_reason(before: str, part: str) -> bool:
+    """Whether a part is a whole reason of a sentence without one: action and justification set side by side."""
+    words = part.lower().split()
+    told = _REASONS & set(before.lower().split())
+    return not told and len(words) >= 4 and words[0] in _REASONS
+
+
 def _commands(word: str) -> bool:
     """Whether a word begins a sentence of a word or two: "Stop.", "Keep lane.", "No change."."""
     return word in {"no", "then"} or any(form in {"base", "s"} for _, form in VERB_FORMS.get(word, ()))
@@ -195,7 +204,7 @@ def _pairs(words: list[str]) -> Iterator[str]:
             (
                 one in _ARTICLES
                 and two != "all"
-                and three not in _AFTER_PARTICLE
+                and not (two in _PARTICLES and three in _AFTER_PARTICLE)
                 and (two in _AFTER_ARTICLE_NEVER or not two[0].isalnum())
             )
             or f"{one} {two}" in _PAIRS

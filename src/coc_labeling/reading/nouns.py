@@ -146,18 +146,18 @@ NOUNS: dict[tuple[str, ...], Noun] = {
     # controls
     **_table(
         """
-        stop sign|speed camera|yield sign|give way sign|crosswalk|zebra crossing|zebra|pedestrian crosswalk|cross walk
-        speed limit|speed limit sign|speed limit change|speed restriction|gate|railroad gate|level crossing gate
-        crossing gate|toll gate|toll booth|hand sign|hand signal|sign|road sign|traffic sign|warning sign|stop line
-        stop bar|advisory sign|hold line|all way stop|four way stop|4 way stop|way stop|yield line|give way line
-        give way marking|yield marking|railroad crossing|railway crossing|level crossing|rail crossing
-        train crossing|stop control|railroad track|railway track|school zone|chevron sign|chevron|advisory speed
-        advisory speed sign|boom barrier|boom gate|police hand sign|marked crosswalk|school crossing|bike crossing
-        crossing|traffic control|signage|arrow board|stop marking|security gate|parking gate|barrier gate|entry gate
-        checkpoint|toll plaza|signboard|right of way rule|traffic rule|speed advisory|speed zone|pedestrian zone
-        no turn on red sign|do not enter sign|merge sign|lane control sign|toll|stop sign paddle|stop paddle|flag
-        all way stop sign|four way stop sign|two way stop|two way stop sign|3 way stop|three way stop
-        stop controlled intersection|yield controlled intersection|stop sign arm
+        stop sign|speed camera|yield sign|give way sign|crosswalk|zebra crossing|zebra|pedestrian crosswalk
+        cross walk|speed limit|speed limit sign|speed limit change|speed restriction|gate|railroad gate
+        level crossing gate|crossing gate|toll gate|toll booth|hand sign|hand signal|sign|road sign|traffic sign
+        warning sign|stop line|stop bar|advisory sign|hold line|all way stop|four way stop|4 way stop|way stop
+        yield line|give way line|give way marking|yield marking|railroad crossing|railway crossing|level crossing
+        rail crossing|train crossing|stop control|railroad track|railway track|school zone|chevron sign|chevron
+        advisory speed|advisory speed sign|boom barrier|boom gate|police hand sign|marked crosswalk|school crossing
+        bike crossing|crossing|traffic control|signage|arrow board|stop marking|security gate|parking gate
+        barrier gate|entry gate|checkpoint|toll plaza|signboard|right of way rule|traffic rule|speed advisory
+        speed zone|pedestrian zone|no turn on red sign|do not enter sign|merge sign|lane control sign|toll
+        stop sign paddle|stop paddle|flag|all way stop sign|four way stop sign|two way stop|two way stop sign
+        3 way stop|three way stop|stop controlled intersection|yield controlled intersection|stop sign arm
         """,
         _CONTROL,
     ),

@@ -58,8 +58,8 @@ class SaidDecision:
     """One decision that a sentence gives ego.
 
     Attributes:
-        decision: of the taxonomy; None where only a motion is said ("decelerate gently"), or only a side ("steer slightly
-            left").
+        decision: of the taxonomy; None where only a motion is said ("decelerate gently"), or only a side
+            ("steer slightly left").
         motion: what ego does with its speed, where a clause on speed says it.
         direction: left or right, where said of ego itself.
         part: 0 for what ego does first, 1 for what follows ("steer left ..., then return"), and so on.

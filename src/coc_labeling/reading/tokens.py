@@ -144,7 +144,7 @@ def act_at(words: list[str], i: int) -> tuple[Act, int, str] | None:
     """Return what the verb at a word says of ego, where its phrase ends, and the form of the verb."""
     best: tuple[Act, int, str] | None = None
     rank = (0, 0)
-    for verb, form in VERB_FORMS.get(words[i], ()):
+    for verb, form in VERB_FORMS.get(words[i], ()) if i < len(words) else ():
         for pattern in _ACTS_BY_FIRST.get(verb, ()):
             fixed = len(pattern) - pattern.count("*")
             if fixed < rank[0]:

@@ -191,10 +191,10 @@ ACTS: dict[tuple[str, ...], Act] = {
         keep going straight|stick to * lane|remain on * mainline|keep on * mainline|remain on * road
         keep * car centered|keep * vehicle in * lane|stay at * center|maintain * path|maintain * course
         proceed in * lane|remain centred|go straight ahead|remain in lane|hold center|move straight
-        stay on * highway|stay on * motorway|stay on * freeway|remain at * center|center|keep on|follow * path|track * lane|track * lane center
-        steer straight|maintain * heading|keep within lane|cruise in * lane|proceed straight
-        continue to drive straight|continue driving straight|keep driving straight|travel straight|head straight
-        stay on * street|hold straight|maintain lane
+        stay on * highway|stay on * motorway|stay on * freeway|remain at * center|center|keep on|follow * path
+        track * lane|track * lane center|steer straight|maintain * heading|keep within lane|cruise in * lane
+        proceed straight|continue to drive straight|continue driving straight|keep driving straight|travel straight
+        head straight|stay on * street|hold straight|maintain lane
         """,
         Act(Kind.HOLD, _LAT.KEEP_LANE),
     ),
@@ -226,9 +226,9 @@ ACTS: dict[tuple[str, ...], Act] = {
     **_acts(
         """
         steer|veer|bear|keep left|keep right|stay left|stay right|keep to * left|keep to * right|stay to * left
-        stay to * right|bear left|move|move over|move out|pull|curve|bend|pull out|swing|ease|steer around|adjust * lane position|shift * lane position|deviate
-        go|slide|cross over|cut|get over|get|angle|straddle|encroach|weave|swing out|come over|switch|cross
-        pull into|bring|guide|cut over
+        stay to * right|bear left|move|move over|move out|pull|curve|bend|pull out|swing|ease|steer around
+        adjust * lane position|shift * lane position|deviate|go|slide|cross over|cut|get over|get|angle|straddle
+        encroach|weave|swing out|come over|switch|cross|pull into|bring|guide|cut over
         """,
         Act(Kind.STEER),
     ),
@@ -250,8 +250,8 @@ ACTS: dict[tuple[str, ...], Act] = {
     ),
     **_acts(
         """
-        pull over|pull in|park|pull off * road|pull onto * shoulder|pull to * curb|pull to * side|pull up|pull alongside
-        stop on * shoulder|pull aside|move to * shoulder|pull over to * curb|move onto * shoulder
+        pull over|pull in|park|pull off * road|pull onto * shoulder|pull to * curb|pull to * side|pull up
+        pull alongside|stop on * shoulder|pull aside|move to * shoulder|pull over to * curb|move onto * shoulder
         pull into * parking spot|pull into * parking space|pull in to * curb|move to * curb|pull over to * shoulder
         move over to * shoulder|steer to * shoulder|pull to * shoulder|pull up to * curb|parallel park
         move over to * curb|pull to * roadside|pull into * bay|pull into * bus bay
@@ -332,15 +332,16 @@ ACTS: dict[tuple[str, ...], Act] = {
         prepare|begin|start|try|attempt|plan|intend|aim|need|approach|avoid|prevent|ensure|clear out|reach|leave|see
         observe|notice|detect|get ready|be ready|help|use|take|make|react|respond|comply|obey|respect|keep clear
         maintain clearance|keep clearance|stay clear|maintain * clearance|keep * clearance|stop accelerating
-        keep away|stay away|create * clearance|increase * clearance|leave * clearance|adjust|check|watch|scan|look|monitor
-        seek|find|search|ready|pay attention|monitor for|expect|anticipate|want|signal|indicate|choose|decide|finish
-        complete|perform|execute|set up|align|position|prioritize|prioritise|negotiate|navigate * curve|handle
-        account|set|change|adjust * position|follow through|obtain|give|accommodate|compensate|minimize|minimise|hit
-        collide|share|line up|remain * clear|stay * clear|travel safely|fit|leave clearance|maintain * separation
-        keep * separation|stabilize|settle|lead|meet|maintain|manage|encounter|come|drive safely|match|exercise|know
-        mind|look out|arrive|near|block|bump|interfere|impede|disturb|collision|keep out|encroach upon|conflict
-        endanger|negotiate * curve|take * curve|handle * curve|traverse * curve|round * curve|follow * signal
-        set * up|follow * instruction|honor|honour|exceed|run|rush|open|provide|get out|service|turn on|activate
+        keep away|stay away|create * clearance|increase * clearance|leave * clearance|adjust|check|watch|scan|look
+        monitor|seek|find|search|ready|pay attention|monitor for|expect|anticipate|want|signal|indicate|choose
+        decide|finish|complete|perform|execute|set up|align|position|prioritize|prioritise|negotiate
+        navigate * curve|handle|account|set|change|adjust * position|follow through|obtain|give|accommodate
+        compensate|minimize|minimise|hit|collide|share|line up|remain * clear|stay * clear|travel safely|fit
+        leave clearance|maintain * separation|keep * separation|stabilize|settle|lead|meet|maintain|manage|encounter
+        come|drive safely|match|exercise|know|mind|look out|arrive|near|block|bump|interfere|impede|disturb
+        collision|keep out|encroach upon|conflict|endanger|negotiate * curve|take * curve|handle * curve
+        traverse * curve|round * curve|follow * signal|set * up|follow * instruction|honor|honour|exceed|run|rush
+        open|provide|get out|service|turn on|activate
         """,
         Act(Kind.LIGHT),
     ),

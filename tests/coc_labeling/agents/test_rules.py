@@ -99,7 +99,7 @@ def test_without_tracks_the_record_says_so():
 def test_with_tracks_but_no_lead_the_record_says_what_was_looked_for():
     ego = coming_to_a_stop()
     label = label_at(ego, onset(ego, "strong_deceleration"), NO_BOXES)
-    assert "no vehicle is tracked in ego's path within 80 m" in label.trace
+    assert "no vehicle is tracked in ego's path within 100 m" in label.trace
 
 
 @pytest.mark.parametrize(("rate", "side"), [(0.12, "left"), (-0.12, "right")])

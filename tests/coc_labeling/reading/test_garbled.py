@@ -65,6 +65,8 @@ CLEAN = [
     "Keep lane",
     "keep lane. slow down for the tram.",
     "Keep lane; slow down.",
+    "The car halts. because the gate is closed.",
+    "The gate opens and is now up, and because the road is free, drive on.",
     "Keep distance to the lead vehicle. Keep lane.",
     "Slow Down For The Red Light.",
     "STOP FOR THE TRAM!",

@@ -74,6 +74,22 @@ def test_no_text_is_too_odd(text):
     assert reading == read_sentence(text)
 
 
+@pytest.mark.parametrize("sentence", ALL, ids=[s.text for s in ALL])
+def test_a_sentence_may_break_off_after_any_word_or_begin_with_any(sentence):
+    words = sentence.text.split()
+    for i in range(len(words)):
+        for part in (words[:i], words[i:], [words[i]]):
+            assert read_sentence(" ".join(part)) == read_sentence(" ".join(part))
+
+
+JOINTS = "no not so to of in due because since as then before until without instead ahead next on at the a and , . left"
+
+
+@given(st.lists(st.sampled_from(JOINTS.split()), max_size=8))
+def test_no_chain_of_joints_is_too_odd(words):
+    assert read_sentence(" ".join(words)).unread == ()
+
+
 WORDS = sorted({word for s in ALL for word in s.text.lower().rstrip(".").split()})
 
 

@@ -84,7 +84,7 @@ NO_LEADS = {
     "in the left lane": ahead_of(CRUISE, 20.0, left=3.6),
     "in the right lane": ahead_of(CRUISE, 20.0, left=-3.6),
     "behind": ahead_of(CRUISE, -20.0),
-    "out of range": ahead_of(CRUISE, 81.0),
+    "out of range": ahead_of(CRUISE, 101.0),
     "a person": ahead_of(CRUISE, 20.0, label="person"),
     "a thing": ahead_of(CRUISE, 20.0, label="protruding_object"),
     "seen only later": ahead_of(CRUISE.rows(slice(101, 201)), 20.0),

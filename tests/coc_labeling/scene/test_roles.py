@@ -175,7 +175,7 @@ def test_without_tracks_nothing_about_others_is_known():
 
 def test_the_range_is_how_far_others_were_seen():
     assert facts_of(ahead_of(CRUISE, 40.0)).range_m == pytest.approx(40.0, abs=0.5)
-    assert facts_of(ahead_of(CRUISE, 140.0)).range_m == 80.0
+    assert facts_of(ahead_of(CRUISE, 140.0)).range_m == 100.0
 
 
 @settings(max_examples=60, deadline=None)
