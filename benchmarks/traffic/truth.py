@@ -182,9 +182,9 @@ class Ego(Driver):
         if key == "yield":
             return Truth(Decision.YIELD, (Decision.YIELD,), causes)
         if key == "turning":
-            return Truth(
-                Decision.ADAPT_SPEED, (Decision.ADAPT_SPEED, *(() if slows else (Decision.TRACK_SPEED,))), causes
-            )
+            words = (Decision.STOP, Decision.YIELD) if stops else ()  # it gives way, and stands for that
+            accepted = (Decision.ADAPT_SPEED, *words, *(() if slows else (Decision.TRACK_SPEED,)))
+            return Truth(Decision.ADAPT_SPEED, accepted, causes)
         if key == "gap":
             return Truth(Decision.SEARCH_GAP, (Decision.SEARCH_GAP, Decision.ADAPT_SPEED), causes)
         if key in ("light", "sign"):

@@ -13,7 +13,7 @@ from batch_runs.progress import progress
 from coc_labeling.agents.base import Agent
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.results import LABELS_SCHEMA, ExperimentFolder
-from coc_labeling.schema import Record, released_content
+from coc_labeling.schema import Record, Side, released_content
 from coc_labeling.windows import Window, make_window
 from coc_labeling.work import (
     DISK_FULL,
@@ -86,7 +86,8 @@ class GroupLabeller:
     def _label(
         self, keyframe: Keyframe, ego: EgoMotion, timeline: Timeline, obstacles: ObstacleTracks | None
     ) -> dict[str, Any]:
-        window = make_window(keyframe, ego, timeline, obstacles, self.history_sec, self.future_sec)
+        side = Side(self.loader.driving_side(keyframe.clip_id))
+        window = make_window(keyframe, ego, timeline, obstacles, self.history_sec, self.future_sec, driving_side=side)
         record = self._record(window)
         try:
             return self.folder.write(record)

@@ -94,7 +94,9 @@ def read_inputs(config: RunConfig) -> Inputs:
 
 def open_loader(config: RunConfig) -> TrajectoryLoader:
     """Return what reads the dataset's clips; raises DatasetError where there is no such dataset."""
-    return TrajectoryLoader(open_dataset(config.data.dataset_name, str(config.data.data_dir)), config.data.cache_dir)
+    side = None if config.data.driving_side == "auto" else config.data.driving_side
+    dataset = open_dataset(config.data.dataset_name, str(config.data.data_dir))
+    return TrajectoryLoader(dataset, config.data.cache_dir, side)
 
 
 def shard_of(config: RunConfig) -> Shard:

@@ -9,7 +9,8 @@ import pyarrow as pa
 from batch_runs.merging import find_run_shards, read_summaries
 from batch_runs.outcomes import Tally, write_summary
 from coc_labeling.errors import CocLabelingError
-from coc_labeling.results import SUMMARY, ExperimentFolder, differences, read_labels, remember_config, token_totals
+from coc_labeling.results import SUMMARY, ExperimentFolder, read_labels, token_totals
+from coc_labeling.saved_config import differences, remember_config
 from coc_labeling.schema import Usage
 from driving_clips import files
 

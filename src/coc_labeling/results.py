@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,29 +25,6 @@ from driving_clips import files
 LABELS = "labels.parquet"
 SUMMARY = "run_summary.json"
 CONFIG = "run_config.json"
-# A folder's records are comparable only while these stay the same.
-MUST_AGREE = (
-    "model_name",
-    "model_path",
-    "vlm_agent",
-    "data.dataset_name",
-    "data_loader.video.hist_length_sec",
-    "data_loader.video.fut_length_sec",
-    "data_loader.video.time_interval",
-    "data_loader.video.cameras",
-    "data_loader.video.jpeg_quality",
-    "data_loader.video.max_side",
-    "data_loader.video.max_pixels",
-    "data_loader.meta_action",
-    "data_loader.vector",
-    "openai_compatible.model",
-    "openai_compatible.response_format",
-    "openai_compatible.token_parameter",
-    "openai_compatible.omit_parameters",
-    "openai_compatible.extra_body",
-    "egress.redactor",
-    "prompt",
-)
 LABEL, ABSTENTION = "label", "abstention"
 
 LABELS_SCHEMA = pa.schema(
@@ -340,44 +316,3 @@ def token_totals(labels: pa.Table) -> dict[str, int]:
     """Return the tokens that all records of a table cost, by kind; none where no model was asked."""
     kinds = ("prompt", "response", "reasoning", "cached")
     return {kind: pc.sum(labels.column(f"{kind}_tokens")).as_py() or 0 for kind in kinds}
-
-
-def remember_config(folder: ExperimentFolder, config: dict[str, Any]) -> None:
-    """Keep a run's configuration in its folder; a resumed run must label in the same way.
-
-    Raises:
-        CocLabelingError: the folder holds records made with another model, agent, dataset or window.
-    """
-    path = files.join(folder.path, CONFIG)  # one for all shards
-    if not files.exists(path):
-        files.write_atomic(path, json.dumps(config, indent=2) + "\n")
-        return
-    try:
-        earlier = dict(json.loads(files.read_text(path)))
-    except (ValueError, TypeError) as error:
-        raise CocLabelingError(
-            f"{path}: expected the configuration of this experiment ({error}). Restore the file, or delete it if the "
-            "configuration has not changed."
-        ) from error
-    different = differences(earlier, config)
-    if different:
-        raise CocLabelingError(
-            f"{folder.path}: cannot be resumed, its records were made otherwise: {'; '.join(different)}. "
-            "Start a new experiment with resume_exp_dir=null."
-        )
-
-
-def differences(earlier: dict[str, Any], config: dict[str, Any]) -> list[str]:
-    """Return, in words, where two configurations make records that do not belong together."""
-    return [
-        f"{key} was {_value(earlier, key)!r} and is {_value(config, key)!r}"
-        for key in MUST_AGREE
-        if _value(earlier, key) != _value(config, key)
-    ]
-
-
-def _value(config: dict[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value

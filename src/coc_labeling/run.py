@@ -15,7 +15,8 @@ from coc_labeling.errors import CocLabelingError
 from coc_labeling.inputs import Inputs, RunResult, read_inputs, shard_of
 from coc_labeling.job_split import experiment_path
 from coc_labeling.model_run import label_with_model, open_model
-from coc_labeling.results import SUMMARY, ExperimentFolder, remember_config, token_totals
+from coc_labeling.results import SUMMARY, ExperimentFolder, token_totals
+from coc_labeling.saved_config import remember_config
 from coc_labeling.selection import refuse_unsupported
 
 

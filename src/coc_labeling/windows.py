@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from coc_labeling.keyframes import Keyframe
-from coc_labeling.schema import MetaActionSpan, WindowInfo
+from coc_labeling.schema import MetaActionSpan, Side, WindowInfo
 from driving_clips.ego_motion import LAST_TICK, TICK_SEC, EgoMotion, EgoSamples
 from driving_clips.errors import ClipRejectedError
 from driving_clips.geometry import Floats
@@ -66,6 +66,7 @@ class Window:
         history_sec: how far the window reaches back from t0.
         future_sec: how far it reaches ahead.
         samples: ego motion of the whole clip as recorded, for agents that ask what was known when; else None.
+        driving_side: the side of the road that traffic keeps to.
     """
 
     keyframe: Keyframe
@@ -75,6 +76,7 @@ class Window:
     history_sec: float
     future_sec: float
     samples: EgoSamples | None = None
+    driving_side: Side = Side.RIGHT
 
     @property
     def t0_us(self) -> int:
@@ -125,6 +127,7 @@ def make_window(
     history_sec: float,
     future_sec: float,
     samples: EgoSamples | None = None,
+    driving_side: Side = Side.RIGHT,
 ) -> Window:
     """Return the window of a keyframe; raises ClipRejectedError where ego motion does not cover the keyframe."""
     last = ego.first_tick + len(ego) - 1
@@ -134,4 +137,4 @@ def make_window(
             f"keyframe {keyframe.frame} ({keyframe.frame * TICK_SEC:.1f} s) is outside ego motion, which covers "
             f"{ego.first_tick * TICK_SEC:.1f} to {last * TICK_SEC:.1f} s.",
         )
-    return Window(keyframe, ego, timeline, obstacles, history_sec, future_sec, samples)
+    return Window(keyframe, ego, timeline, obstacles, history_sec, future_sec, samples, driving_side)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from driving_clips import files
 from driving_clips.datasets.base import CLIP_US, Dataset, Source, SourceGroup, recording_of, start_of
+from driving_clips.driving_sides import DrivingSide
 from driving_clips.ego_motion import EgoMotion, EgoSamples, resample
 from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError
 from driving_clips.obstacles import ObstacleTracks
@@ -56,8 +57,10 @@ class LoadedClip:
 class TrajectoryLoader:
     """Loads the clips of source groups; small enough to travel to worker processes."""
 
-    def __init__(self, dataset: Dataset, cache_dir: str | None = None) -> None:
+    def __init__(self, dataset: Dataset, cache_dir: str | None = None, driving_side: DrivingSide | None = None) -> None:
+        """Load from a dataset; ``driving_side`` is where it is known, instead of what the dataset says."""
         self.dataset = dataset
+        self._driving_side = driving_side
         self._cache_folder = None if cache_dir is None else _cache_folder(cache_dir, dataset)
         if self._cache_folder:
             files.remove_leftovers(self._cache_folder)
@@ -102,6 +105,10 @@ class TrajectoryLoader:
         if found is None:
             raise ClipFailedError("changed", f"{clip.source}: clip {clip.clip_id} is not in it any more.")
         return found
+
+    def driving_side(self, clip_id: str) -> DrivingSide:
+        """Return the side of the road that traffic keeps to in a clip; the right one where nobody says it."""
+        return self._driving_side or self.dataset.driving_side(clip_id) or "right"
 
     def obstacles(self, clip: LoadedClip) -> ObstacleTracks | None:
         """Read a clip's obstacle tracks in its local frame, on its clock; None where the dataset has none.

@@ -85,6 +85,12 @@ class Labelled:
     repair: Repair | None = None
 
 
+def told_facts(*, scene_facts: bool) -> tuple[FactSource, ...]:
+    """Return what a model is told that is given ego's motion as text, and the facts of the scene or not."""
+    motion = (FactSource.EGO_MOTION, FactSource.TIMELINE)
+    return (*motion, FactSource.TRACKS) if scene_facts else motion
+
+
 class ModelAgent(ABC):
     """Turns windows into labels with the answers of a model.
 
@@ -102,7 +108,7 @@ class ModelAgent(ABC):
 
     name: ClassVar[str]
     needs_history: ClassVar[bool] = False
-    needs_tracks: ClassVar[bool] = False
+    needs_tracks: bool = False
     told_facts: tuple[FactSource, ...] = (FactSource.EGO_MOTION, FactSource.TIMELINE)
     prompt_version: str
     prompt_hash: str

@@ -13,7 +13,6 @@ from coc_labeling.schema import CoCLabel, Side
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import EgoMotion
 
-CLEAR = 0.4  # findings of less severity are a matter of opinion, and no reason to ask again
 _CHECKS: tuple[Check, ...] = (
     DirectionCheck(),
     TurnCheck(),
@@ -36,9 +35,9 @@ class DrivenFacts(driven.DrivenFacts):
 
 
 def driven_facts(window: Window) -> DrivenFacts:
-    """Return what ego did from the keyframe on, as far as the window reaches."""
+    """Return what ego did from the keyframe on, by its meta-actions and speed: small enough to wait with a request."""
     facts = driven.driven_facts(window)
-    return DrivenFacts(facts.start_tick, facts.spans, facts.slowest_mps, facts.fastest_mps, facts.complete, window)
+    return DrivenFacts(facts.start_tick, facts.spans, facts.slowest_mps, facts.fastest_mps, facts.complete)
 
 
 def contradictions(label: CoCLabel, facts: driven.DrivenFacts) -> list[str]:
@@ -49,5 +48,4 @@ def contradictions(label: CoCLabel, facts: driven.DrivenFacts) -> list[str]:
     reading = read_sentence(sentence)
     case = Case(label, reading, claims_of(label, reading), facts, _UNSEEN)
     findings = (finding for check in _CHECKS for finding in check.find(case, ()))
-    clear = (f for f in findings if f.verdict is Verdict.CONTRADICTED and f.severity >= CLEAR)
-    return list(dict.fromkeys(finding.reason for finding in clear))
+    return list(dict.fromkeys(f.reason for f in findings if f.verdict is Verdict.CONTRADICTED))

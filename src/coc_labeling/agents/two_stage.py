@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel
 
 from coc_labeling.agents.answers import RepairAnswer
-from coc_labeling.agents.base import Ask, Labelled, ModelAgent, PreparedWindow
+from coc_labeling.agents.base import Ask, Labelled, ModelAgent, PreparedWindow, told_facts
 from coc_labeling.agents.checking import Repairer
 from coc_labeling.agents.consistency import driven_facts
 from coc_labeling.agents.questions import AbstainedError, Question
@@ -27,6 +27,7 @@ from coc_labeling.conversation import CameraFrames, Part, kept
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.history import HistoryView, history_view
 from coc_labeling.prompts import Prompts, two_stage
+from coc_labeling.prompts.scene_text import scene_text
 from coc_labeling.prompts.window_text import MotionText, cut_after, cut_before, frame_parts, missing_text
 from coc_labeling.schema import CoCLabel, Component
 from coc_labeling.windows import Sampling, Window
@@ -38,8 +39,12 @@ class TwoStageCoCAgent(ModelAgent):
     name: ClassVar[str] = "TwoStageCoCAgent"
     needs_history: ClassVar[bool] = True
 
-    def __init__(self, motion: MotionText, frames: Sampling, *, check: bool, max_tokens: int) -> None:
+    def __init__(
+        self, motion: MotionText, frames: Sampling, *, check: bool, max_tokens: int, scene_facts: bool = False
+    ) -> None:
         self.motion = motion
+        self.needs_tracks = scene_facts
+        self.told_facts = told_facts(scene_facts=scene_facts)
         self.frames = frames
         self.check = check
         self.max_tokens = max_tokens
@@ -69,6 +74,7 @@ class TwoStageCoCAgent(ModelAgent):
             Sampling(video.hist_length_sec, video.fut_length_sec, video.time_interval),
             check=settings.use_metaaction_check_pipeline,
             max_tokens=settings.max_tokens,
+            scene_facts=settings.scene_facts,
         )
 
     def prepare(self, window: Window, cameras: Sequence[CameraFrames]) -> PreparedWindow:
@@ -93,6 +99,8 @@ class TwoStageCoCAgent(ModelAgent):
         asked = sum(offset > 0 for offset in self.frames.offsets_us)
         later = [_after(camera, window.t0_us, asked) for camera in cameras]
         known = _section("# After t=0", [*cut_after(window.info), *missing_text(later)], self.motion.future(window))
+        if self.needs_tracks:
+            known = f"{known}\n\n{scene_text(window)}"
         return [Part("user", known), *frame_parts(later, window.t0_us)]
 
     async def label(self, prepared: PreparedWindow, ask: Ask) -> Labelled:

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel
 
 from coc_labeling.agents.answers import RepairAnswer, SentenceAnswer, StructuredAnswer, to_label
-from coc_labeling.agents.base import Ask, Labelled, ModelAgent, PreparedWindow
+from coc_labeling.agents.base import Ask, Labelled, ModelAgent, PreparedWindow, told_facts
 from coc_labeling.agents.checking import Repairer
 from coc_labeling.agents.consistency import driven_facts
 from coc_labeling.agents.questions import AbstainedError, Question
@@ -15,6 +15,7 @@ from coc_labeling.config.schema import RunConfig
 from coc_labeling.conversation import CameraFrames, Part
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.prompts import Prompts, single_pass
+from coc_labeling.prompts.scene_text import scene_text
 from coc_labeling.prompts.window_text import MotionText, frame_parts, missing_text, window_text
 from coc_labeling.schema import CoCLabel
 from coc_labeling.windows import Window
@@ -25,8 +26,12 @@ class VLMCoCAgent(ModelAgent):
 
     name: ClassVar[str] = "VLMCoCAgent"
 
-    def __init__(self, motion: MotionText, *, structured: bool, check: bool, max_tokens: int) -> None:
+    def __init__(
+        self, motion: MotionText, *, structured: bool, check: bool, max_tokens: int, scene_facts: bool = False
+    ) -> None:
         self.motion = motion
+        self.needs_tracks = scene_facts
+        self.told_facts = told_facts(scene_facts=scene_facts)
         self.check = check
         self.prompts: Prompts = single_pass(structured=structured)
         form: type[BaseModel] = StructuredAnswer if structured else SentenceAnswer
@@ -46,6 +51,7 @@ class VLMCoCAgent(ModelAgent):
             structured=settings.structured_output,
             check=settings.use_metaaction_check_pipeline,
             max_tokens=settings.max_tokens,
+            scene_facts=settings.scene_facts,
         )
 
     def prepare(self, window: Window, cameras: Sequence[CameraFrames]) -> PreparedWindow:
@@ -53,6 +59,8 @@ class VLMCoCAgent(ModelAgent):
         motion = self.motion.whole(window)
         cut = window_text(window.info, missing_text(cameras))
         known = f"# Window\n{cut}\n\n{motion}" if cut else motion
+        if self.needs_tracks:
+            known = f"{known}\n\n{scene_text(window)}"
         parts = [Part("system", self.prompts.system), Part("user", known), *frame_parts(cameras, window.t0_us)]
         return PreparedWindow(
             window.keyframe, self.info(window, cameras), window.starting, tuple(parts), driven_facts(window)

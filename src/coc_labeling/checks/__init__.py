@@ -6,8 +6,9 @@ More are added by the entry-point group ``coc_labeling.checks``.
 from coc_labeling.checks.base import Case, Check, Finding, Verdict
 from coc_labeling.checks.history import HistoryCheck
 from coc_labeling.checks.lateral import DirectionCheck, LaneCheck, TurnCheck, UnmentionedCheck
+from coc_labeling.checks.leads import AbsentCheck, LeadCheck, ObjectStateCheck
 from coc_labeling.checks.motion import SpeedCheck, StopCheck
-from coc_labeling.checks.objects import AbsentCheck, LeadCheck, ObjectClassCheck, ObjectStateCheck, RoadUserCheck
+from coc_labeling.checks.objects import ObjectClassCheck, RoadUserCheck
 from coc_labeling.checks.quality import CorrectnessCheck, CoverageCheck, MinimalityCheck, ProximityCheck
 from coc_labeling.checks.risk import Risk, Status, risk_of
 from coc_labeling.checks.texts import AbstentionCheck, ReadableCheck, RepetitionCheck, StructureCheck, WordingCheck

@@ -5,14 +5,25 @@ from collections.abc import Iterator, Sequence
 from coc_labeling.checks.base import TRACKS, Case, Check, Finding
 from coc_labeling.checks.claims import CauseClaim
 from coc_labeling.checks.kinds import fits
-from coc_labeling.checks.objects import AHEAD, FITTING, first_seen_sec, is_lead, leads_around, objects_of, roles_around
+from coc_labeling.checks.leads import AHEAD
+from coc_labeling.checks.placing import (
+    FITTING,
+    first_distance_m,
+    first_seen_sec,
+    is_lead,
+    leads_around,
+    objects_of,
+    roles_around,
+)
 from coc_labeling.scene.roles import Kind, Role
 from coc_labeling.schema import Relation
 
 LATE_TICKS = 5  # what appears by then was in sight as the decision was taken
 # A cut-in begins for the tracks when it reaches the path; the eye sees it move over before. Who crosses is seen coming.
 CUT_IN_TICKS = 15
-LOOK_TICKS = (-30, 60)
+FORESEEN_TICKS = {Kind.CROSSING: 50, Kind.ENTERING: 50, Kind.ONCOMING: 50}
+AT_RANGE_M, AT_RANGE_TICKS = 50.0, 15  # who is first seen so far away was in sight of a driver before
+LOOK_TICKS = (-30, 100)
 
 
 class HistoryCheck(Check):
@@ -51,6 +62,7 @@ class HistoryCheck(Check):
     def _in_sight(self, cause: CauseClaim, case: Case) -> Iterator[Finding]:
         roles = _roles_of(cause, case)
         if not roles:
+            yield from self._named_track(cause, case)
             return
         cut_in = cause.relation is Relation.CUT_IN
         latest = min(roles, key=lambda role: _late(role, case, cut_in=cut_in))
@@ -61,6 +73,13 @@ class HistoryCheck(Check):
         }
         if late <= 0:
             yield self.supported(cause.text, f"track {latest.track_id} was in sight", TRACKS, **numbers)
+        elif (
+            cause.relation is Relation.PARKED
+            and late <= AT_RANGE_TICKS
+            and first_distance_m(latest.track_id, case) >= AT_RANGE_M
+        ):
+            text = f"track {latest.track_id} comes into range, where a driver may have seen it before"
+            yield self.not_observable(cause.text, text, TRACKS, **numbers)
         elif latest.first_seen_tick > case.t0 + LATE_TICKS:
             reason = f"track {latest.track_id} is first seen {numbers['first_seen_in_sec']:.1f} s after the keyframe"
             yield self.contradicted(cause.text, reason, 0.75, TRACKS, **numbers)
@@ -71,17 +90,26 @@ class HistoryCheck(Check):
             )
             yield self.contradicted(cause.text, reason, 0.6, TRACKS, **numbers)
 
+    def _named_track(self, cause: CauseClaim, case: Case) -> Iterator[Finding]:
+        """A track that the label names, in no role that fits: it must at least have been seen by then."""
+        track = None if cause.track_id is None else case.scene.track(cause.track_id)
+        if track is not None and track.first_tick > case.t0 + LATE_TICKS:
+            seen = first_seen_sec(case, track.first_tick)
+            reason = f"track {track.track_id} is first seen {seen:.1f} s after the keyframe"
+            yield self.contradicted(cause.text, reason, 0.75, TRACKS, first_seen_in_sec=seen)
+
 
 def _late(role: Role, case: Case, *, cut_in: bool) -> int:
     """Return by how many ticks a role comes too late; 0 or less where it does not."""
     late = role.first_seen_tick - case.t0 - LATE_TICKS
-    return max(late, role.start_tick - case.t0 - CUT_IN_TICKS) if cut_in else late
+    allowed = CUT_IN_TICKS if cut_in else FORESEEN_TICKS.get(role.kind)
+    return late if allowed is None else max(late, role.start_tick - case.t0 - allowed)
 
 
 def _roles_of(cause: CauseClaim, case: Case) -> list[Role]:
     """Return the roles that a cause may mean; the one in sight first counts."""
     if is_lead(cause):
-        if leads_around(case, (-5, LATE_TICKS)):
+        if any(cause.track_id in (None, lead.track_id) for lead in leads_around(case, (-5, LATE_TICKS))):
             return []  # there at the keyframe
         kinds: tuple[Kind, ...] = AHEAD
     elif cause.relation is not None and cause.relation is not Relation.ADJACENT:

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from coc_labeling.checks.base import EGO, PATH, TIMELINE, TRACKS, Case, Check, Finding, Verdict
 from coc_labeling.checks.claims import DecisionClaim
 from coc_labeling.checks.driven import LANE_CHANGES, SHIFTS, DrivenFacts, sides_of
+from coc_labeling.checks.placing import passing_side, roles_around
 from coc_labeling.checks.sideways import Move
+from coc_labeling.reading.reading import Motion
+from coc_labeling.scene.roles import Kind
 from coc_labeling.schema import Category, FactSource, LateralDecision, Side
 from coc_labeling.schema import LongitudinalDecision as Speed
 
@@ -32,9 +35,10 @@ MOVES_M = 10.0  # who drives a shorter way cannot have turned yet
 NUDGED_M, NOT_NUDGED_M = 0.3, 0.15
 BACK_SHARE = 0.4  # of a nudge: so much to the other side is coming back from it
 OTHER_M = 0.5  # so far to the other side only is a contradiction
+PASSES_TICKS, PASSES_M = (0, 50), 2.0
 KEPT_M = 1.0  # who stays so near to its line keeps its lane
 SLOW_MPS = 1.0  # slower paths wind for all kinds of reasons
-CHANGE_SOON_SEC = 2.0
+CHANGE_SOON_SEC, ENDS_SEC = 2.0, 0.6  # a lane change that is mostly over at the keyframe is another decision's
 TURN_LATER_SEC = 5.0
 TURN_SOON_SEC = 1.5
 
@@ -139,7 +143,12 @@ class TurnCheck(Check):
     def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
         """Yield one finding for all turns of a label."""
         turns = [claim for claim in case.claims.on_lane if claim.decision is LateralDecision.TURN]
-        if turns:
+        if not turns:
+            return
+        slows = any(claim.motion in (Motion.DECELERATE, Motion.STAND) for claim in case.claims.on_speed)
+        if case.driven.window is None and slows and not turns[0].structured:
+            yield self.not_observable(turns[0].text, "the turn may come after what is known", TIMELINE)
+        else:
             yield self._of(turns[0], case.driven)
 
     def _of(self, claim: DecisionClaim, driven: DrivenFacts) -> Finding:
@@ -212,7 +221,7 @@ class LaneCheck(Check):
             elif decision in CHANGES:
                 yield self._changes(claim, case)
             elif decision in NUDGES:
-                yield self._nudges(claim, case.driven)
+                yield self._nudges(claim, case)
 
     def _keeps(self, claim: DecisionClaim, case: Case) -> Iterator[Finding]:
         driven, path = case.driven, case.driven.sideways
@@ -252,11 +261,15 @@ class LaneCheck(Check):
             return self.not_observable(claim.text, "ego's path does not tell a change of lanes", sources, **numbers)
         if path.furthest_m < KEPT_M:
             reason = f"it says that ego changes lanes, but ego stays within {path.furthest_m:.1f} m of its line"
-            severity = 0.8 if claim.decision is LateralDecision.CHANGE_LANE else 0.5
+            severity = 0.8 if claim.decision is LateralDecision.CHANGE_LANE else 0.25
             return self.contradicted(claim.text, reason, severity, sources, **numbers)
         return self.not_observable(claim.text, f"ego moves {path.furthest_m:.1f} m sideways", sources, **numbers)
 
-    def _nudges(self, claim: DecisionClaim, driven: DrivenFacts) -> Finding:
+    def _nudges(self, claim: DecisionClaim, case: Case) -> Finding:
+        driven = case.driven
+        if claim.direction is not None and _passed(case) == {claim.direction}:
+            reason = f"it says that ego moves over to the {claim.direction}, but what ego passes stands on that side"
+            return self.contradicted(claim.text, reason, 0.6, TRACKS)
         path, sources, numbers = driven.sideways, _sources(driven), _path_numbers(driven)
         sides = list(Side) if claim.direction is None else [claim.direction]
         if {str(side) for side in sides} & sides_of(driven.soon(*SHIFTS, *LANE_CHANGES)):
@@ -268,8 +281,17 @@ class LaneCheck(Check):
             return self.supported(claim.text, f"ego moves {moved:.1f} m to that side", sources, **numbers)
         if driven.whole and path.furthest_m is not None and path.furthest_m < NOT_NUDGED_M:
             reason = f"it says that ego moves over, but ego stays within {path.furthest_m:.2f} m of its line"
-            return self.contradicted(claim.text, reason, 0.55, sources, **numbers)
+            return self.contradicted(claim.text, reason, 0.35, sources, **numbers)
         return self.not_observable(claim.text, "ego's path does not tell a nudge", sources, **numbers)
+
+
+def _passed(case: Case) -> set[Side]:
+    """Return the sides on which somebody stands near ego's path whom ego passes soon."""
+    if not case.scene.has_tracks:
+        return set()
+    near = roles_around(case, (Kind.BESIDE, Kind.IN_PATH), PASSES_TICKS)
+    sides = {passing_side(role.track_id, case) for role in near if role.clearance_m <= PASSES_M}
+    return {side for side in sides if side is not None}
 
 
 def _sources(driven: DrivenFacts) -> frozenset[FactSource]:
@@ -281,11 +303,8 @@ def _clear_change(driven: DrivenFacts) -> Move | None:
     path = driven.sideways
     if path is None or driven.course is None or abs(driven.course.start_mps) < SLOW_MPS:
         return None
-    ahead = (
-        m
-        for m in path.changes
-        if m.sure and m.starts_in_sec <= CHANGE_SOON_SEC and m.starts_in_sec + m.ends_in_sec > 1.0
-    )
+    soon = (move for move in path.changes if move.sure and move.starts_in_sec <= CHANGE_SOON_SEC)
+    ahead = (m for m in soon if m.ends_in_sec > ENDS_SEC and m.starts_in_sec + m.ends_in_sec > -ENDS_SEC)
     return next(ahead, None)
 
 
@@ -297,6 +316,8 @@ class UnmentionedCheck(Check):
     def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
         """Yield a finding for each lane change, nudge or turn around the keyframe that goes unsaid."""
         driven = case.driven
+        if not case.claims.decisions:
+            return  # a sentence that was not understood may mention anything
         changes, shifts = (list(dict.fromkeys(driven.soon(*names))) for names in (LANE_CHANGES, SHIFTS))
         if changes and not _mentioned(case, sides_of(changes), nudges=False):
             for name in changes:

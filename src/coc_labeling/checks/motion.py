@@ -120,7 +120,8 @@ class SpeedCheck(Check):
             return self.contradicted(claim.text, reason, 0.8, EGO, **numbers)
         if against and driven.whole and whole < NONE_MPS:
             reason = f"it says that ego slows down, but ego keeps {course.start_mps:.1f} m/s"
-            return self.contradicted(claim.text, reason, 0.6, EGO, **numbers)
+            held = claim.decision in (Speed.ADAPT_SPEED, Speed.YIELD)  # a low speed that is held
+            return self.contradicted(claim.text, reason, 0.35 if held else 0.6, EGO, **numbers)
         return self.not_observable(claim.text, f"ego's speed falls by {fall:.1f} m/s only", EGO, **numbers)
 
     def _speeds_up(self, claim: DecisionClaim, driven: DrivenFacts, course: SpeedCourse, *, later: bool) -> Finding:

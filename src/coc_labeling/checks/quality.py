@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from coc_labeling.checks.base import TRACKS, Case, Check, Finding, Verdict
-from coc_labeling.checks.objects import leads_around, objects_of
+from coc_labeling.checks.placing import leads_around, objects_of
 from coc_labeling.schema import UNOBSERVED, Lateral, Longitudinal
 
 NEAR_SEC = 2.0  # a lead that is nearer than this, or stands, shapes what ego does with its speed

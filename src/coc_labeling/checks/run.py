@@ -26,7 +26,6 @@ from coc_labeling.checks.results import (
 from coc_labeling.checks.work import CheckTask, GroupChecker, GroupChecks, Made, Totals, died
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.keyframes import Keyframe
-from coc_labeling.schema import Side
 from coc_labeling.work import GroupTask, item_of, tasks_of
 from driving_clips import files
 from driving_clips.errors import ClipFailedError
@@ -85,7 +84,6 @@ def check_run(
     *,
     shard: Shard = WHOLE,
     num_workers: int = 32,
-    driving_side: Side = Side.RIGHT,
 ) -> CheckRun:
     """Check all labels of a run, or of a shard of its clips; an earlier ``checks.parquet`` is replaced at the end.
 
@@ -94,7 +92,6 @@ def check_run(
         changes: of its configuration, by dotted key, such as where its data lie now.
         shard: the part of its clips to check.
         num_workers: most processes to use.
-        driving_side: the side of the road that traffic keeps to.
 
     Raises:
         CocLabelingError, DatasetError, MetaActionError: nothing can be checked.
@@ -111,7 +108,7 @@ def check_run(
         if item.partition("/")[0] in shard:
             run.tally.add(FAILED, reason, item, message)
     window = config.data_loader.video
-    checker = GroupChecker(drives.loader, run_dir, driving_side, window.hist_length_sec, window.fut_length_sec)
+    checker = GroupChecker(drives.loader, run_dir, window.hist_length_sec, window.fut_length_sec)
     with files.exclusive(files.join(run_dir, f".checks{shard.suffix}.lock")), checks_writer(run.table) as writer:
         _check_all(run, checker, own, drives, repeats, num_workers, writer)
     _summarise(run, config.model_dump(mode="json"))

@@ -30,9 +30,11 @@ PLAIN_M = 15.0  # a shorter way shows no lane change
 ANCHORS_SEC = (-4.0, -1.0, 1.5)  # from where moves against others' lines are measured
 AMONG_TURN_RAD = 0.7  # who turns by more within a stretch is at a junction, where lines part
 KEPT_M = 1.0  # who stays so near to others' lines has not changed lanes
-STEERED_SHARE, STEERS_TICKS = 0.1, 15
+STEERED_SHARE, SURELY_STEERED_SHARE, STEERS_TICKS = 0.1, 0.5, 15
+WINDS_SHARE, WINDS_TICKS = 0.6, 5
 SHORTEST_SEC = 1.2
 SEVERAL_LINES = 2
+LINES_LANE_M = 2.4
 SURE_SEC, SURE_RAD = 6.0, 0.045  # by the path alone only quick moves are sure, on a road that is straight otherwise
 WHOLE_SEC = 4.5  # from the keyframe: lines that are known so far tell what did not happen as well
 
@@ -87,10 +89,10 @@ def find_sideways(window: Window, lines: TrafficLines | None = None, ego_s: Floa
     if by_path is None or lines is None or ego_s is None:
         return by_path
     changes, kept_until, furthest = _among_others(window, lines, ego_s, SEVERAL_LINES)
-    if not changes:  # one line may be that of somebody who changes lanes: sure only where ego's path tells the same
+    if not changes:
         told = {move.side for move in by_path.changes}
         alone, _, _ = _among_others(window, lines, ego_s, 1)
-        changes = [replace(move, sure=move.side in told) for move in alone]
+        changes = [replace(move, sure=move.sure or move.side in told) for move in alone]
     # A bend of the road that looks like a lane change by the path alone is none where others' lines bend alike.
     own = [m for m in by_path.changes if m.ends_in_sec > kept_until and m.side not in {c.side for c in changes}]
     merged = tuple(sorted((*changes, *own), key=lambda move: move.starts_in_sec))
@@ -118,9 +120,14 @@ def _among_others(
             continue
         for move in _lane_moves(offset, t):
             start, end = (int(rows[np.searchsorted(t, at)]) for at in (move.starts_in_sec, move.ends_in_sec))
-            # Who moves over has to steer; else it is others that do.
-            if _steered_m(heading, ego_s, start, end, move.side) >= STEERED_SHARE * move.moved_m:
-                found.setdefault(move.side, move)
+            # Who moves over has to steer; else it is others that do. One line may be that of such a one.
+            steered = _steered_m(heading, ego_s, start, end, move.side) / move.moved_m
+            winds = float(np.ptp(heading[max(start - WINDS_TICKS, 0) : end + WINDS_TICKS])) * (
+                ego_s[end] - ego_s[start]
+            )
+            if steered >= STEERED_SHARE or (least >= SEVERAL_LINES and winds >= WINDS_SHARE * move.moved_m):
+                sure = least >= SEVERAL_LINES or steered >= SURELY_STEERED_SHARE
+                found.setdefault(move.side, replace(move, sure=sure))
         whole = len(rows) == len(ahead)
         if whole and anchor <= 0.0 and float(np.abs(offset).max()) < KEPT_M:
             kept_until = max(kept_until, float(t[-1]))
@@ -148,7 +155,7 @@ def _lane_moves(offset: Floats, t: Floats) -> list[Move]:
         & (t[None, :] >= FIRST_END_SEC)
         & (t[:, None] <= LAST_START_SEC)
     )
-    fits &= (np.abs(change) >= LANE_M[0] - 0.2) & (np.abs(change) <= LANE_M[1])
+    fits &= (np.abs(change) >= LINES_LANE_M) & (np.abs(change) <= LANE_M[1])
     moves = []
     for side, sign in ((Side.LEFT, 1.0), (Side.RIGHT, -1.0)):
         own = fits & (np.sign(change) == sign)

@@ -49,7 +49,7 @@ class BendCheck(Check):
             return self.contradicted(cause.text, reason, 0.7, EGO, **numbers)
         if max(left, right) < STRAIGHT_ON_RAD and driven_m >= STRAIGHT_ON_M:
             reason = f"it names a bend of the road, but ego's path runs straight on for {driven_m:.0f} m"
-            return self.contradicted(cause.text, reason, 0.45, EGO, **numbers)
+            return self.contradicted(cause.text, reason, 0.35, EGO, **numbers)
         return self.not_observable(cause.text, "ego's path within the window does not tell", EGO, **numbers)
 
 

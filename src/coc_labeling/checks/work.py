@@ -99,7 +99,6 @@ class GroupChecker:
 
     loader: TrajectoryLoader
     run_dir: str
-    driving_side: Side
     history_sec: float
     future_sec: float
 
@@ -140,7 +139,7 @@ class GroupChecker:
             raise loaded.result
         obstacles = self.loader.obstacles(loaded)
         try:
-            scene = scene_facts(loaded.result, obstacles, self.driving_side)
+            scene = scene_facts(loaded.result, obstacles, Side(self.loader.driving_side(clip_id)))
         except Exception as error:  # whatever tracks make it stumble over costs this clip only
             raise ClipFailedError("crashed", f"scene facts: {type(error).__name__}: {error}") from error
         return ClipToCheck(

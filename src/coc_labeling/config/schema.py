@@ -21,6 +21,7 @@ class VlmAgentConfig(_Section):
     repetition_penalty: float = Field(gt=0)
     use_metaaction_check_pipeline: bool
     structured_output: bool
+    scene_facts: bool
     seed: int
     max_tokens: int = Field(ge=16)
 
@@ -87,6 +88,7 @@ class DataConfig(_Section):
     """Where the inputs lie."""
 
     dataset_name: str
+    driving_side: Literal["auto", "left", "right"]
     data_dir: str | None
     cache_dir: str | None
     video_dir: str | None

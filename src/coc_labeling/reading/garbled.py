@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 
 from .tokens import NOUN_WORDS, STRAIGHT, VERB_FORMS, is_known, singular, vocabulary
 from .words import AUXILIARIES, CONJUNCTIONS, DETERMINERS, PRONOUNS, SIDES, word_set
@@ -160,12 +161,12 @@ def _of_sentences(text: str) -> Iterator[str]:
     if not parts:
         return
     proper = parts[0][0].isupper()
-    for before, part in zip(text and parts, parts[1:], strict=False):
+    for before, part in pairwise(parts):
         stop = text[text.find(before) + len(before) :].lstrip()[:1]
-        first = part.split()[0].strip(",.'\"")
-        if (proper and part[0].islower() and stop != ";") or (
-            len(part.split()) <= 2 and stop != ";" and not _commands(first.lower())
-        ):
+        if stop == ";" or _gives_reason(before, part):
+            continue
+        short = len(part.split()) <= 2 and not _commands(part.split()[0].strip(",.'\"").lower())
+        if short or (proper and part[0].islower()):
             yield "a fragment after the sentence"
     folded = [part.lower() for part in parts]
     if len(set(folded)) < len(folded):

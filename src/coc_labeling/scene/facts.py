@@ -170,13 +170,13 @@ def scene_facts(
     return SceneFacts(ego, first_tick, driving_side, curvature, True, reach, roles, tracks, tuple(problems), users)
 
 
-def facts_until_keyframe(window: Window, driving_side: Side = Side.RIGHT) -> SceneFacts:
+def facts_until_keyframe(window: Window) -> SceneFacts:
     """Return what was known of others at a window's keyframe, from its last seconds; no box after it is used."""
     rows = np.arange(max(0, window.row - HISTORY_TICKS), window.row + 1)
     known = None
     if window.obstacles is not None:
         known = window.obstacles.select(window.obstacles.t_us <= window.t0_us)
-    return scene_facts(window.ego, known, driving_side, rows)
+    return scene_facts(window.ego, known, window.driving_side, rows)
 
 
 def _nearby(obstacles: ObstacleTracks, ego: EgoMotion) -> ObstacleTracks:

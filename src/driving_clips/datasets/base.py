@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from driving_clips import files
+from driving_clips.driving_sides import DrivingSide
 from driving_clips.ego_motion import LAST_TICK, MIN_TICKS, TICK_US, EgoSamples
 from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError, DatasetError
 from driving_clips.obstacles import ObstacleTracks
@@ -156,6 +157,10 @@ class Dataset(ABC):
 
     def find_video(self, clip_id: str, camera: str) -> VideoLocation | None:
         """Locate a clip's video; None where the dataset has none."""
+        return None
+
+    def driving_side(self, clip_id: str) -> DrivingSide | None:
+        """Return the side of the road that traffic keeps to where a clip was recorded; None where it is not known."""
         return None
 
     def stamped_paths(self, source: Source) -> tuple[str, ...]:

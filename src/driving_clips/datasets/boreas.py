@@ -8,6 +8,7 @@ import numpy as np
 from driving_clips import files
 from driving_clips.datasets import columns
 from driving_clips.datasets.base import Dataset, Discovery, Source, collect
+from driving_clips.driving_sides import DrivingSide
 from driving_clips.ego_motion import EgoSamples
 from driving_clips.errors import ClipFailedError, DatasetError
 from driving_clips.geometry import Floats, quat_of_matrix
@@ -49,6 +50,10 @@ class BoreasDataset(Dataset):
             return gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise ClipFailedError("corrupt_csv", f"{source}: damaged gzip file ({error}).") from error
+
+    def driving_side(self, clip_id: str) -> DrivingSide:
+        """Return the right side: all of it was recorded in Toronto."""
+        return "right"
 
     def read_ego(self, source: Source) -> EgoSamples:
         """Read the poses; the clock's zero is the first pose."""

@@ -18,6 +18,7 @@ from driving_clips.datasets.base import (
     start_of,
 )
 from driving_clips.datasets.columns import wrong_schema
+from driving_clips.driving_sides import DrivingSide
 from driving_clips.ego_motion import EgoSamples
 from driving_clips.errors import ClipFailedError, ClipRejectedError, DatasetError
 from driving_clips.geometry import Floats, enu_axes, quat_of_matrix, yaw_of
@@ -62,6 +63,10 @@ class Comma2k19Dataset(Dataset):
     def read_place(self, source: Source) -> bytes:
         """Return what a segment is told from another by: its positions."""
         return super().read_place(Source(source.recording_id, files.join(source.path, _POSITIONS)))
+
+    def driving_side(self, clip_id: str) -> DrivingSide:
+        """Return the right side: all of it was recorded in California."""
+        return "right"
 
     def read_ego(self, source: Source) -> EgoSamples:
         """Read poses and CAN speed; the clock's zero is the first frame."""

@@ -1,8 +1,12 @@
 """The Physical AI AV dataset: chunk zips with a member per clip, or the same members unpacked."""
 
+import logging
 import re
 from collections.abc import Iterator
 from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from driving_clips import files
 from driving_clips.datasets import columns
@@ -17,9 +21,12 @@ from driving_clips.datasets.base import (
     raise_again,
 )
 from driving_clips.datasets.loose import bucket
+from driving_clips.driving_sides import DrivingSide, driving_side_of
 from driving_clips.ego_motion import EgoSamples
 from driving_clips.errors import ClipError, DatasetError
 from driving_clips.obstacles import ObstacleTracks, from_rig_frame
+
+log = logging.getLogger(__name__)
 
 EGO_FEATURES = ("egomotion", "egomotion.offline")  # in order of preference
 OBSTACLES = "obstacle.offline"
@@ -99,6 +106,25 @@ class PaiDataset(Dataset):
         if clip_id not in videos:
             raise_again(problems)
         return videos.get(clip_id)
+
+    def driving_side(self, clip_id: str) -> DrivingSide | None:
+        """Return the side by the clip's country in ``metadata/data_collection.parquet``."""
+        country = self._countries.get(clip_id)
+        return None if country is None else driving_side_of(country)
+
+    @cached_property
+    def _countries(self) -> dict[str, str]:
+        path = files.join(self.data_dir, "metadata", "data_collection.parquet")
+        if not files.exists(path):
+            return {}
+        try:
+            table = pq.read_table(path, partitioning=None)
+            ids = "clip_id" if "clip_id" in table.column_names else "__index_level_0__"
+            names = zip(table.column(ids).to_pylist(), table.column("country").to_pylist(), strict=True)
+            return {str(clip): str(country) for clip, country in names if country is not None}
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            log.warning("%s: expected columns clip_id and country (%s); the driving side is not known", path, error)
+            return {}
 
     def _obstacle_place(self, source: Source) -> Source | None:
         """Return where a clip's boxes are: in the archive of its own chunk, else wherever they are found."""

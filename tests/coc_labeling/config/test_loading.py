@@ -87,7 +87,8 @@ OF_DATA_LOADER = {
 OURS = {
     *("num_workers", "shard", "strict", "output_root", "dry_run", "max_in_flight", "max_retries", "log_json"),
     *("max_total_tokens", "max_cost_usd", "prepare_memory_mb", "response_cache", "response_cache_dir"),
-    *(f"vlm_agent.{key}" for key in ("structured_output", "seed", "max_tokens")),
+    *(f"vlm_agent.{key}" for key in ("structured_output", "seed", "max_tokens", "scene_facts")),
+    "data.driving_side",
     *(f"openai_compatible.{key}" for key in ("base_url", "model", "api_key_env", "response_format")),
     *(f"openai_compatible.{key}" for key in ("token_parameter", "omit_parameters", "extra_body")),
     *("model_path", "vllm.tensor_parallel", "vllm.data_parallel", "vllm.max_num_seqs", "vllm.max_model_len"),

@@ -1,0 +1,197 @@
+"""Claims on the vehicle ahead, and on nobody being there, against the tracks."""
+
+from collections.abc import Iterator, Sequence
+
+from coc_labeling.checks.base import TRACKS, Case, Check, Finding
+from coc_labeling.checks.claims import CauseClaim
+from coc_labeling.checks.kinds import fits
+from coc_labeling.checks.lateral import OVER
+from coc_labeling.checks.placing import FITTING, is_lead, leads_around, no_tracks, objects_of, roles_around, words_of
+from coc_labeling.reading.reading import State
+from coc_labeling.scene.roles import Kind, Lead, Role
+from coc_labeling.scene.users import LEAD_RANGE_M
+from coc_labeling.schema import Category, Relation
+from coc_labeling.schema import LongitudinalDecision as Speed
+
+APPEARS_TICKS = (-20, 40)  # when something like a lead makes a claim less than wrong
+SOON_TICKS, FAR_SHARE = 10, 0.85  # who is ahead so soon, or came from beyond that share of the range, may be meant
+NO_RANGE_M, LEAST_RANGE_M = 15.0, 30.0  # where others are seen no further, one that is not seen may be there
+FAR_SEC, FAR_M = 6.0, 40.0  # a lead behind which ego has all the room it wants
+CLOSING_MPS = 0.5
+CLEAR_SEC, CLEAR_M = 1.5, 12.0  # nobody is nearer on a road that is clear
+AHEAD = (Kind.LEAD, Kind.QUEUE, Kind.IN_PATH, Kind.CUT_IN, Kind.CUT_OUT)
+
+
+class LeadCheck(Check):
+    """A lead vehicle that is named is there, and near or approached enough to matter."""
+
+    name = "lead"
+
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield a finding for each lead that is named, or for following one that is not named."""
+        leads = [cause for cause in objects_of(case) if is_lead(cause)]
+        for cause in leads:
+            yield self._there(cause, case)
+        follows = [claim for claim in case.claims.on_speed if claim.decision is Speed.FOLLOW_LEAD]
+        if follows and not leads:
+            whom = next((c for c in case.claims.cited if c.category is Category.CRITICAL_OBJECT), None)
+            yield self._there(whom if whom is not None else _SOMEBODY, case, follows[0].text)
+
+    def _there(self, cause: CauseClaim, case: Case, about: str | None = None) -> Finding:
+        about, scene = about or cause.text, case.scene
+        if not scene.has_tracks:
+            return self.not_observable(about, no_tracks(case))
+        leads = leads_around(case)
+        own = [lead for lead in leads if cause.track_id in (None, lead.track_id)]
+        if own:
+            return self._relevant(about, own[0], case)
+        if leads:
+            return self._other_track(about, cause, leads[0], case)
+        return self._nobody(about, cause, case)
+
+    def _other_track(self, about: str, cause: CauseClaim, lead: Lead, case: Case) -> Finding:
+        """Somebody is ahead, but not the track that the label names."""
+        if case.scene.track(str(cause.track_id)) is None:
+            return self.contradicted(about, f"there is no track {cause.track_id!r} in this clip", 0.6, TRACKS)
+        text = f"track {cause.track_id} is not the lead, {lead.track_id} is"
+        if any(role.track_id == cause.track_id for role in roles_around(case, AHEAD, APPEARS_TICKS)):
+            return self.not_observable(about, text, TRACKS, **_numbers(lead))
+        return self.contradicted(about, text, 0.2, TRACKS, **_numbers(lead))
+
+    def _nobody(self, about: str, cause: CauseClaim, case: Case) -> Finding:
+        scene = case.scene
+        seen = [
+            r
+            for r in roles_around(case, (*AHEAD, Kind.ADJACENT), APPEARS_TICKS)
+            if cause.track_id in (None, r.track_id)
+        ]
+        changes = case.driven.sideways is not None and bool(case.driven.sideways.changes)
+        changes = changes or any(claim.decision in OVER for claim in case.claims.decisions)
+        near = [role for role in seen if _may_be_meant(role, case, changes=changes)]
+        if near:
+            text = f"nobody drives ahead at the keyframe, but track {near[0].track_id} comes ({words_of(near[0].kind)})"
+            return self.not_observable(about, text, TRACKS, distance_m=near[0].distance_m)
+        if scene.range_m < NO_RANGE_M:
+            return self.not_observable(about, f"others are seen up to {scene.range_m:.0f} m only", TRACKS)
+        reason = f"it names a vehicle ahead, but none is tracked in ego's path within {scene.range_m:.0f} m"
+        later = any(role.kind is not Kind.ADJACENT for role in seen)
+        severity = 0.55 if later or scene.range_m < LEAST_RANGE_M else 0.8
+        return self.contradicted(about, reason, severity, TRACKS, range_m=scene.range_m)
+
+    def _relevant(self, about: str, lead: Lead, case: Case) -> Finding:
+        numbers = _numbers(lead)
+        slows = case.driven.course is not None and case.driven.course.fall_mps(4.0) >= 1.0
+        far = lead.time_gap_sec > FAR_SEC and lead.distance_m > FAR_M and lead.closing_mps < -CLOSING_MPS
+        if far and slows:
+            reason = f"the vehicle ahead is {lead.distance_m:.0f} m away and faster than ego, no reason to slow down"
+            return self.contradicted(about, reason, 0.2, TRACKS, **numbers)
+        text = f"track {lead.track_id} is {lead.distance_m:.0f} m ahead, ego {lead.closing_mps:+.1f} m/s faster"
+        return self.supported(about, text, TRACKS, **numbers)
+
+
+def _may_be_meant(role: Role, case: Case, *, changes: bool) -> bool:
+    """Say whether somebody who is no lead yet may be meant: soon ahead, beyond the range, or on the lane to come."""
+    if role.kind is Kind.ADJACENT:
+        return changes
+    return role.start_tick <= case.t0 + SOON_TICKS or role.distance_m >= FAR_SHARE * LEAD_RANGE_M
+
+
+_SOMEBODY = CauseClaim(Category.CRITICAL_OBJECT, Relation.LEAD, None, None, (), None, "a lead vehicle")
+
+
+def _numbers(lead: Lead) -> dict[str, float]:
+    return {
+        "distance_m": lead.distance_m,
+        "lead_mps": lead.speed_mps,
+        "closing_mps": lead.closing_mps,
+        "lead_acceleration_mps2": lead.acceleration_mps2,
+    }
+
+
+class ObjectStateCheck(Check):
+    """What the vehicle ahead is said to do, it does."""
+
+    name = "object_state"
+
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield a finding for each state of a lead that is there."""
+        for cause in objects_of(case):
+            if not is_lead(cause):
+                continue
+            leads = [lead for lead in leads_around(case, (-5, 30)) if cause.track_id in (None, lead.track_id)]
+            for state in dict.fromkeys(cause.states):
+                verdicts = [verdict for lead in leads if (verdict := _is(state, lead)) is not None]
+                about = f"{cause.text}: {state}"
+                if any(verdicts):
+                    yield self.supported(about, f"the vehicle ahead is {state}", TRACKS, **_numbers(leads[0]))
+                elif verdicts and len(verdicts) == len(leads):
+                    reason = f"it says that the vehicle ahead is {state}, but it drives {leads[0].speed_mps:.1f} m/s"
+                    reason += f", {leads[0].acceleration_mps2:+.1f} m/s2"
+                    yield self.contradicted(about, reason, 0.45, TRACKS, **_numbers(leads[0]))
+
+
+def _is(state: State, lead: Lead) -> bool | None:
+    """Say whether a lead is in a state; None where that is a matter of opinion."""
+    match state:
+        case State.STOPPED:
+            return True if lead.is_stopped or lead.speed_mps < 1.0 else False if lead.speed_mps > 3.0 else None
+        case State.QUEUED:
+            return True if lead.speed_mps < 3.0 else False if lead.speed_mps > 8.0 else None
+        case State.SLOWING:
+            slower = lead.acceleration_mps2 < -0.2
+            return True if slower else False if lead.acceleration_mps2 > 0.7 else None
+        case State.SLOWER:
+            return True if lead.closing_mps > 0.0 else False if lead.closing_mps < -2.0 else None
+        case State.ACCELERATING:
+            return True if lead.acceleration_mps2 > 0.2 else False if lead.acceleration_mps2 < -0.7 else None
+        case State.MOVING:
+            return True if lead.speed_mps > 1.0 else False if lead.is_stopped else None
+    return None
+
+
+class AbsentCheck(Check):
+    """A road that is said to be clear has nobody near ahead."""
+
+    name = "absent"
+
+    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
+        """Yield a finding for each road user, or anybody, that is said not to be there."""
+        # A free lane that ego changes to is not the one that it is in.
+        moves_over = any(claim.decision in OVER for claim in case.claims.decisions)
+        for cause in case.claims.absent:
+            vague = moves_over and cause.relation is None
+            if cause.category not in (Category.CRITICAL_OBJECT, Category.LANE) or vague:
+                continue
+            if not case.scene.has_tracks:
+                yield self.not_observable(cause.text, no_tracks(case))
+                continue
+            found = self._someone(cause, case)
+            if found is None:
+                yield self.supported(cause.text, "nobody such is tracked near ahead", TRACKS)
+            else:
+                track_id, distance = found
+                reason = f"it says that there is none, but track {track_id} is {distance:.0f} m ahead"
+                yield self.contradicted(cause.text, reason, 0.6, TRACKS, distance_m=distance)
+
+    def _someone(self, cause: CauseClaim, case: Case) -> tuple[str, float] | None:
+        speed = abs(case.driven.course.start_mps) if case.driven.course is not None else 0.0
+        reach = max(CLEAR_M, CLEAR_SEC * speed)
+        if cause.relation in (None, Relation.LEAD) and cause.side is None:
+            for lead in leads_around(case, (-2, 2)):
+                if lead.distance_m < reach and fits(cause.user_class, lead.label_class):
+                    return lead.track_id, lead.distance_m
+        kinds = (Kind.CROSSING, Kind.ENTERING, Kind.IN_PATH)
+        if cause.relation is not None and cause.relation in FITTING:
+            kinds = FITTING[cause.relation][0]  # type: ignore[assignment]
+        elif cause.relation is Relation.LEAD or cause.side is not None:
+            return None
+        for role in case.scene.during(case.t0, case.t0, kinds):
+            on_side = cause.side is None or role.side is cause.side
+            if (
+                on_side
+                and role.nearest_m >= 0.0
+                and role.distance_m < reach
+                and fits(cause.user_class, role.label_class)
+            ):
+                return role.track_id, role.distance_m
+        return None
