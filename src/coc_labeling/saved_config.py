@@ -106,7 +106,7 @@ def remember_config(folder: ExperimentFolder, config: dict[str, Any]) -> None:
         )
 
 
-def differences(earlier: dict[str, Any], config: dict[str, Any]) -> list[str]:
+def differences(earlier: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
     """Return, in words, where two configurations make records that do not belong together.
 
     Keys that the earlier one does not know had their defaults.
@@ -119,8 +119,8 @@ def differences(earlier: dict[str, Any], config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _value(config: dict[str, Any], key: str) -> Any:
+def _value(config: Mapping[str, Any], key: str) -> Any:
     value: Any = config
     for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+        value = value.get(part) if isinstance(value, Mapping) else None
     return value

@@ -5,8 +5,8 @@ from builders.runs import config
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.model_clients.vlm_wrappers import LocalSettings
 from coc_labeling.model_run import model_settings, open_model
-from coc_labeling.results import differences
 from coc_labeling.run import without_effect
+from coc_labeling.saved_config import default_values, differences
 
 
 def test_what_a_model_inside_this_process_is_told():
@@ -43,10 +43,9 @@ def test_a_checkpoint_is_for_qwen_models(name, tmp_path):
 
 
 def test_another_checkpoint_makes_other_records():
-    assert differences({"model_path": None}, {"model_path": "/models/mine"}) == [
-        "model_path was None and is '/models/mine'"
-    ]
-    assert differences({}, {"model_path": None}) == []  # of a run before there was such a key
+    other = {**default_values(), "model_path": "/models/mine"}
+    assert differences(default_values(), other) == ["model_path was None and is '/models/mine'"]
+    assert differences({}, default_values()) == []  # of a run before there were such keys
 
 
 def test_labelling_without_a_model_has_no_use_for_its_engine():

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,7 @@ def older(**changes) -> dict:
 
 
 def keep(folder, config) -> None:
-    with open(f"{folder.path}/{CONFIG}", "w") as file:
-        json.dump(config, file)
+    Path(folder.path, CONFIG).write_text(json.dumps(config))
 
 
 def today(**changes) -> dict:

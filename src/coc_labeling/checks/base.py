@@ -4,13 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar
 
 from coc_labeling.checks.claims import Claims
 from coc_labeling.checks.driven import DrivenFacts
 from coc_labeling.reading.reading import Reading
 from coc_labeling.scene.facts import SceneFacts
+from coc_labeling.scene.roles import Lead
 from coc_labeling.schema import CoCLabel, FactSource
+
+LEAD_TICKS = (-5, 30)  # from the keyframe: when leads are looked at
 
 
 class Verdict(StrEnum):
@@ -98,6 +102,12 @@ class Case:
     def t0(self) -> int:
         """The keyframe's tick on the clip clock."""
         return self.driven.start_tick
+
+    @cached_property
+    def leads(self) -> dict[int, Lead]:
+        """The leads around the keyframe, by tick from it; ticks without one are left out."""
+        found = ((tick, self.scene.lead_at(self.t0 + tick)) for tick in range(LEAD_TICKS[0], LEAD_TICKS[1] + 1))
+        return {tick: lead for tick, lead in found if lead is not None}
 
 
 class Check(ABC):

@@ -147,7 +147,7 @@ def open_drives(config: RunConfig, labels: pa.Table, shard: Shard) -> Drives:
     loader, notices = open_loader(config), []
     if config.data.meta_action_dir is None:
         spans = SPANS_SCHEMA.empty_table()
-        notices.append("data.meta_action_dir is not set: lane changes and nudges are told from ego's path alone")
+        notices.append("data.meta_action_dir is not set: lane changes are told from ego's path and the tracks")
     else:
         spans = read_spans(config.data.meta_action_dir, shard)
     ids = frozenset(pc.unique(labels.column("clip_id")).to_pylist())

@@ -37,9 +37,9 @@ def is_lead(cause: CauseClaim) -> bool:
 
 
 def leads_around(case: Case, ticks: tuple[int, int] = LEAD_TICKS) -> list[Lead]:
-    """Return the leads at some ticks from the keyframe, those nearest to the keyframe first."""
-    found = ((abs(tick), case.scene.lead_at(case.t0 + tick)) for tick in range(ticks[0], ticks[1] + 1))
-    return [lead for _, lead in sorted(((n, lead) for n, lead in found if lead is not None), key=lambda pair: pair[0])]
+    """Return the leads at some ticks from the keyframe, from -5 to 30, those nearest to the keyframe first."""
+    first, last = ticks
+    return [case.leads[tick] for tick in sorted(case.leads, key=abs) if first <= tick <= last]
 
 
 def roles_around(case: Case, kinds: Iterable[Kind], ticks: tuple[int, int]) -> list[Role]:

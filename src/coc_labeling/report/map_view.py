@@ -1,6 +1,7 @@
 """Where things lie in the picture from above: ego's start heading up, metres equal on both axes."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,17 +15,30 @@ WIDTH, HEIGHT = 400.0, 458.0
 LEFT_EDGE, RIGHT_EDGE, TOP, BOTTOM = 46.0, 386.0, 10.0, 418.0
 
 
+class Plot(NamedTuple):
+    """The part of a figure that the picture fills, in CSS pixels from the top left."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+PATH_PLOT = Plot(LEFT_EDGE, TOP, RIGHT_EDGE, BOTTOM)
+
+
 @dataclass(frozen=True)
 class MapView:
     """From the clip's local frame to the picture: ego's start at ``origin``, its ``heading`` up.
 
-    ``centre`` (m right of the start, m ahead of it) lies in the middle of the plot; ``scale`` is in pixels a metre.
+    ``centre`` (m right of the start, m ahead of it) lies in the middle of ``plot``; ``scale`` is in pixels a metre.
     """
 
     origin: Floats
     heading: float
     centre: Floats
     scale: float
+    plot: Plot = PATH_PLOT
 
     def metres(self, xy: Floats) -> Floats:
         """Return points (N, 2) in m to the right of the start and ahead of it."""
@@ -38,7 +52,7 @@ class MapView:
 
     def placed(self, metres: Floats) -> Floats:
         """Return points in m right and ahead (N, 2) in pixels of the figure."""
-        middle = np.array([(LEFT_EDGE + RIGHT_EDGE) / 2, (TOP + BOTTOM) / 2])
+        middle = np.array([self.plot.left + self.plot.right, self.plot.top + self.plot.bottom]) / 2
         pixels: Floats = middle + (metres - self.centre) * self.scale * [1.0, -1.0]
         return pixels
 

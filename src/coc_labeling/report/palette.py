@@ -13,6 +13,7 @@ STEADY, STANDING = "#d3dae0", "#5d6b79"
 REVERSE = "#e6d94a"
 LEAD, LEAD_SOFT = "#b3003c", "#f3c6d3"
 UNKNOWN = "#b7a7d8"
+SUPPORTED, CONTRADICTED, UNSEEN = FASTER, RIGHT, STEADY
 
 _ACTIONS = {
     "gentle_acceleration": FASTER_SOFT,
@@ -24,6 +25,14 @@ _ACTIONS = {
     "reverse": REVERSE,
     "go_straight": STEADY,
     "keep_lane": STEADY,
+}
+_RISKS = {
+    "low": FASTER_SOFT,
+    "medium": RIGHT_SOFT,
+    "high": RIGHT,
+    "unverified": UNKNOWN,
+    "unreadable": STANDING,
+    "abstained": STEADY,
 }
 _STRONG = ("sharp_steer", "turn", "left_lane_change", "right_lane_change", "reverse_")
 _DARK = frozenset({LEFT, RIGHT, FASTER, SLOWER, STANDING, LEAD})
@@ -49,3 +58,8 @@ def ink_on(colour: str) -> str:
 def side_colour(side: str | None) -> str:
     """Return the colour of a direction, grey for none."""
     return {"left": LEFT, "right": RIGHT}.get(side or "", MUTED)
+
+
+def risk_colour(status: str) -> str:
+    """Return the colour of what a label is worth by its checks."""
+    return _RISKS.get(status, UNKNOWN)

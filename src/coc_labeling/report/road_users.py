@@ -10,7 +10,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import TransformedPath
 
 from coc_labeling.report.clips import ClipView, Keyframe
-from coc_labeling.report.map_view import BOTTOM, LEFT_EDGE, RIGHT_EDGE, TOP, MapView, row_at
+from coc_labeling.report.map_view import MapView, row_at
 from coc_labeling.report.palette import GRID, LEAD, LEAD_SOFT, PAPER
 from coc_labeling.report.svg import draw_lines, draw_polygons
 from driving_clips.ego_motion import EgoMotion
@@ -44,12 +44,16 @@ class _Seen:
         return float(np.hypot(*(self.centre - ego.xyz[row_at(ego, self.keyframe.t_sec), :2])))
 
 
-def draw_road_users(axes: Axes, view: ClipView, ego: EgoMotion, obstacles: ObstacleTracks, chart: MapView) -> None:
+def draw_road_users(
+    axes: Axes, view: ClipView, ego: EgoMotion, obstacles: ObstacleTracks, chart: MapView, reach_m: float = BOX_M
+) -> None:
     """Draw the tracks near the path as thin lines, and what stood where at each keyframe as boxes or points.
 
-    What a label cites is drawn in the colour of leads and tied to ego's place at that keyframe.
+    What a label cites is drawn in the colour of leads and tied to ego's place at that keyframe; others have boxes
+    within ``reach_m`` of ego.
     """
-    edges = [(LEFT_EDGE, TOP), (RIGHT_EDGE, TOP), (RIGHT_EDGE, BOTTOM), (LEFT_EDGE, BOTTOM), (LEFT_EDGE, TOP)]
+    left, top, right, bottom = chart.plot
+    edges = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
     inside = {"clip_path": TransformedPath(Path(edges), axes.transData)}
     cited = {track_id for keyframe in view.keyframes for track_id in keyframe.track_ids}
     tracks = _near_tracks(obstacles, ego, cited)
@@ -57,7 +61,7 @@ def draw_road_users(axes: Axes, view: ClipView, ego: EgoMotion, obstacles: Obsta
         lines = [_thinned(tracks[name], chart) for name in sorted(names)]
         draw_lines(axes, lines, colour, width, alpha=0.65, zorder=2, **inside)
     for is_cited, colour, face, zorder in ((False, _BOX, GRID, 3), (True, LEAD, LEAD_SOFT, 5)):
-        seen = [s for s in _seen(view, tracks, is_cited=is_cited) if is_cited or s.gap(ego) <= BOX_M]
+        seen = [s for s in _seen(view, tracks, is_cited=is_cited) if is_cited or s.gap(ego) <= reach_m]
         _draw_boxes(axes, seen, chart, {"zorder": zorder, **inside}, colour, face)
         if is_cited:
             ends = [np.stack([ego.xyz[row_at(ego, s.keyframe.t_sec), :2], s.centre]) for s in seen]

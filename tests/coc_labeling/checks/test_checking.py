@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from builders.checked import (
 )
 from builders.driving import drive, lively_drive
 from builders.records import labels
-from builders.scenes import ahead_of, braking, label_at, onset, random_boxes, random_drive, standing_at
+from builders.scenes import ahead_of, braking, label_at, onset, random_boxes, random_drive, standing_at, together
 from coc_labeling.checks import CHECKS, ENTRY_POINTS, all_checks
 from coc_labeling.checks.base import Check, Verdict
 from coc_labeling.checks.checking import Checker, LabelToCheck
@@ -133,3 +136,23 @@ def test_checks_of_others_see_what_came_before(monkeypatch):
 
 def test_all_checks_are_registered_under_their_names():
     assert [check.name for check in all_checks()] == registry.names(CHECKS, ENTRY_POINTS)
+
+
+@pytest.mark.parametrize("spoil", ["nan", "gaps", "swapped", "late", "many"])
+def test_no_tracks_are_too_odd_to_be_checked_with(spoil):
+    d = lively_drive(2)
+    own = together(ahead_of(d, 15.0), standing_at(d, 60.0, -3.0, track_id="8"), ahead_of(d, 30.0, track_id="9"))
+    rows = np.arange(len(own))
+    if spoil == "nan":
+        own = replace(own, center=np.where((rows % 3 == 0)[:, None], np.nan, own.center), yaw=own.yaw * np.nan)
+    elif spoil == "gaps":
+        own = own.select((own.t_us // 1_000_000) % 3 != 0)
+    elif spoil == "swapped":
+        ids = np.where(own.t_us > 8_000_000, np.where(own.track_id == "7", "9", "7"), own.track_id)
+        own = replace(own, track_id=ids)
+    elif spoil == "late":
+        own = replace(own, t_us=own.t_us + 500_000)
+    else:
+        own = together(*(ahead_of(d, 15.0 + n / 10, left=n % 40 - 20, track_id=str(n)) for n in range(1500)))
+    found = checked(said("Stop behind the lead vehicle for the pedestrian crossing from the left."), d, 80, own)
+    assert 0.0 <= found.risk.value <= 1.0

@@ -8,7 +8,8 @@ import pytest
 
 from batch_runs.shards import Shard
 from builders.commands import contents, leftovers
-from builders.driving import drive
+from builders.driving import drive, lively_drive
+from builders.pai import obstacle_columns, parquet
 from builders.runs import only_run
 from builders.table import write_csv
 from coc_labeling.checks import work
@@ -237,3 +238,16 @@ def test_an_interrupted_run_keeps_the_earlier_table(run, monkeypatch):
         check_run(str(run), num_workers=1)
     assert (run / CHECKS_TABLE).read_bytes() == before
     assert leftovers(run) == []
+
+
+def test_what_is_wrong_with_tracks_stands_in_rows_and_summary(run, inputs, tmp_path):
+    data = Path(shutil.copytree(inputs.data_dir, tmp_path / "data"))
+    d = lively_drive(1)
+    inside = obstacle_columns(d.t_us, [(0.5, 0.0, 0.8)] * len(d), [0.0] * len(d), track="ego")
+    (data / "clip_1.obstacles.parquet").write_bytes(parquet(inside))
+    checked = check_run(str(run), {"data.data_dir": str(data)}, num_workers=1)
+    said = {row["clip_id"]: row["track_problems"] for row in rows(run)}
+    assert "stand where ego is" in said["clip_1"][0]
+    assert said["clip_2"] == []
+    assert list(summary(run)["track_problems"]) == ["clip_1"]
+    assert checked.tally.count("failed") == 0
