@@ -18,6 +18,7 @@ from coc_labeling.schema import (
     Side,
 )
 
+SLOWS_MPS = -0.5  # over 3 s: who changes by less does not slow down
 _SIDED = "{} on the {}"
 # How a cause is called, by what the truth calls it: any of these.
 _NAMES = {
@@ -40,13 +41,16 @@ _NAMES = {
 }
 
 
-def correct_label(truth: dict[str, Any], rng: random.Random) -> CoCLabel:
-    """Return the label of a moment whose truth is clear, in one of several wordings."""
+def correct_label(truth: dict[str, Any], rng: random.Random, change_mps: float) -> CoCLabel:
+    """Return the label of a moment whose truth is clear, in one of several wordings.
+
+    Of the decisions that are right in other words it says one that its speed shows, which changes by ``change_mps``
+    over the next seconds: nobody slows down for a curve who does not get slower.
+    """
     components: list[Component] = []
-    longitudinal = Longitudinal(
-        decision=LongitudinalDecision(truth["longitudinal"]),
-        cause_ids=_cite(truth["causes"][:1], components, rng),
-    )
+    decision = _shown(truth, change_mps)
+    causes = [] if decision is LongitudinalDecision.TRACK_SPEED else truth["causes"][:1]
+    longitudinal = Longitudinal(decision=decision, cause_ids=_cite(causes, components, rng))
     lateral = Lateral(
         decision=LateralDecision(truth["lateral"]),
         direction=Side(truth["direction"]) if truth["direction"] else None,
@@ -58,10 +62,26 @@ def correct_label(truth: dict[str, Any], rng: random.Random) -> CoCLabel:
     )
 
 
+def _shown(truth: dict[str, Any], change_mps: float) -> LongitudinalDecision:
+    """Return the truth's decision, or the other one that is accepted where the speed does not show the first."""
+    accepted = [LongitudinalDecision(name) for name in truth["accepted"]]
+    decision = LongitudinalDecision(truth["longitudinal"])
+    if decision is LongitudinalDecision.STOP and not (truth["stops"] or truth["stands"]):
+        decision = LongitudinalDecision.ADAPT_SPEED if LongitudinalDecision.ADAPT_SPEED in accepted else decision
+    if decision is LongitudinalDecision.ADAPT_SPEED and change_mps > SLOWS_MPS:
+        decision = LongitudinalDecision.TRACK_SPEED if LongitudinalDecision.TRACK_SPEED in accepted else decision
+    return decision
+
+
 def _cite(causes: Sequence[dict[str, Any]], components: list[Component], rng: random.Random) -> tuple[str, ...]:
-    """Add causes to the components and return their ids, or that none was observed."""
+    """Add causes to the components and return their ids, or that none was observed.
+
+    A road user that was not in sight at the keyframe is no cause that a label may name.
+    """
     ids = []
     for cause in causes:
+        if cause["track_id"] and not cause["shown"]:
+            continue
         known = next((c for c in components if c.track_id and c.track_id == cause["track_id"]), None)
         if known is None:
             known = component(cause, f"c{len(components) + 1}", rng)

@@ -1,8 +1,8 @@
 """Command ``python -m benchmarks.traffic.planted_errors DATA OUT``: errors that the checks must find.
 
 Writes two experiment folders below OUT from the truth of simulated traffic: ``correct`` holds labels that are true,
-``planted`` the same moments with one error of a known kind each (``planted.parquet`` says which). After both were
-checked, ``evaluate`` tells recall per kind, false alarms, and how well the risk ranks errors first.
+``planted`` the same moments with one error of a known kind each (``planted.parquet`` says which). Both are checked as
+``coc check`` does it; printed are recall per kind, false alarms, and how well the risk ranks errors first.
 """
 
 import argparse
@@ -22,13 +22,17 @@ import pyarrow.parquet as pq
 
 from benchmarks.traffic import truth_table
 from benchmarks.traffic.labels import component, correct_label
+from coc_labeling.checks.results import load_checks
+from coc_labeling.checks.run import check_run
 from coc_labeling.config.loading import load_config
 from coc_labeling.planting import Error, Known, plant
 from coc_labeling.results import LABELS_SCHEMA, ExperimentFolder
-from coc_labeling.schema import CoCLabel, LateralDecision, Provenance, Record, Side, released_content
+from coc_labeling.schema import Category, CoCLabel, LateralDecision, Provenance, Record, Side, released_content
 from driving_clips.ego_motion import TICK_US
 
 Moment = tuple[str, int]
+DECISION_TICKS, BEND_SHOWS_RAD = 30, 0.2
+CALLED_WRONG = 0.5  # more likely wrong than right
 WINDOW_TICKS, HISTORY_TICKS = 60, 10
 SLOW_MPS = 2.0  # a stop claimed of an ego that gets this slow is not clearly false
 RARE = 0.4  # below 1 kinds that are rarely possible get more of their chances
@@ -92,7 +96,18 @@ def main() -> int:
     print(f"{len(planted)} correct labels, {sum(p.wrong is not None for p in planted)} with an error planted")
     for error, count in sorted(Counter(p.error for p in planted if p.error).items()):
         print(f"  {count:5}  {error}")
+    planted_verdicts, correct_verdicts = (checked(arguments.out / name) for name in ("planted", "correct"))
+    print("\n".join(evaluate(errors_of(arguments.out), planted_verdicts, correct_verdicts).lines()))
     return 0
+
+
+def checked(run_dir: Path) -> dict[Moment, Verdict]:
+    """Check a folder and return what was found of each label."""
+    check_run(str(run_dir), num_workers=1)
+    rows = load_checks(str(run_dir)).select(["clip_id", "event_start_timestamp", "risk"]).to_pylist()
+    return {
+        (row["clip_id"], row["event_start_timestamp"]): Verdict(row["risk"], row["risk"] > CALLED_WRONG) for row in rows
+    }
 
 
 def make(data: Path, seed: int) -> list[Planted]:
@@ -105,9 +120,12 @@ def make(data: Path, seed: int) -> list[Planted]:
             continue
         if row["clip_id"] not in paths:
             paths[row["clip_id"]] = _path(data / "clips" / f"{row['clip_id']}.csv")
-        label = correct_label(row, rng)
-        known = known_of(row, paths[row["clip_id"]], rng)
+        path = paths[row["clip_id"]]
+        label = correct_label(row, rng, _changes(path, row["t_us"] // TICK_US))
+        known = known_of(row, path, rng)
         wrong = {error: made for error in Error if (made := plant(label, error, known)) is not None}
+        if not _side_shows(label, path, row["t_us"] // TICK_US):
+            wrong.pop(Error.WRONG_SIDE, None)
         possible.append(((row["clip_id"], row["t_us"]), label, wrong))
     rng.shuffle(possible)
     return _balanced(possible)
@@ -131,6 +149,20 @@ def _path(file: Path) -> np.ndarray:
     table = pa.csv.read_csv(file)
     columns = {name: table.column(name).to_numpy() for name in ("vx", "vy", "yaw")}
     return np.stack([np.hypot(columns["vx"], columns["vy"]), np.unwrap(columns["yaw"])], axis=1)
+
+
+def _changes(path: np.ndarray, tick: int) -> float:
+    """Return by how much ego's speed changes over the seconds that a decision is told of, in m/s."""
+    speed = path[tick : tick + DECISION_TICKS + 1, 0]
+    return float(speed[-1] - speed[0])
+
+
+def _side_shows(label: CoCLabel, path: np.ndarray, tick: int) -> bool:
+    """Say whether the clip can show on which side a cause is: a bend beyond its end cannot be told."""
+    if any(c.side is not None and c.category is not Category.LANE for c in label.components):
+        return True
+    ahead = path[tick:, 1]
+    return bool(np.abs(ahead - ahead[0]).max() >= BEND_SHOWS_RAD)
 
 
 def known_of(row: dict[str, Any], path: np.ndarray, rng: random.Random) -> Known:

@@ -7,18 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coc_labeling.scene import Bend, Kind, Lead, Role, SceneFacts, SideMove
+from coc_labeling.scene import Bend, Conflict, Kind, Lead, Role, SceneFacts, SideMove, find_conflicts, joined_leads
 from coc_labeling.scene.tracks import EGO_FRONT_M
+from coc_labeling.scene.users import WALKERS
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
 
 # The intelligent driver model (Treiber, Hennecke, Helbing 2000, table 1 of arXiv cond-mat/0002177), for a brisk driver.
 GAP_M, HEADWAY_SEC, ACCELERATION_MPS2, DECELERATION_MPS2 = 2.0, 1.2, 1.5, 2.0
-COMFORTABLE_LATERAL_MPS2 = 2.5
+COMFORTABLE_LATERAL_MPS2 = 2.0  # 0.2 g, what road design takes for comfortable (AASHTO Green Book)
 LEAST_GAP_M = 0.5
 STOP_SHORT_M = 1.0  # before somebody who crosses
 CUT_IN_TICKS = 30
-CROSSING_AHEAD_M = 45.0
+CROSSING_AHEAD_M = 50.0
+ARRIVES_SEC = 6.0  # who comes later is let go first by nobody
+ACCEPTED_SEC = 3.0  # the gap that is enough to go before somebody
+CLEARS_SEC = 1.5  # after somebody has left the way, until ego is there
+WALKER_CLEARS_SEC = 4.0  # people on foot may turn round or stand still: one slows down while they are on the road
+STARTS_SEC = 5.0  # who stands for so much longer waits for something else
+STANDS_MPS, SETS_OFF_MPS = 0.3, 2.0
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,9 @@ def reasons(window: Window, scene: SceneFacts, bend: Bend | None, move: SideMove
     left_behind = None
     if move is not None and move.is_lane_change and tick <= (move.start_tick + move.end_tick) / 2:
         left_behind = scene.left_behind(tick, move)
-    for lead in filter(None, (scene.lead_at(tick), left_behind)):
-        found.append(Reason(follow_mps2(lead, speed), lead=lead, cut_in=_cut_in(scene, lead, tick)))
-    found += [Reason(_stop_mps2(role, speed), role=role) for role in givers_of_way(scene, tick)]
+    leads = [lead for lead in (scene.lead_at(tick), left_behind, *joined_leads(scene.users, scene.ego, scene.first_tick, tick)) if lead is not None]
+    found += [Reason(follow_mps2(lead, speed), lead=lead, cut_in=_cut_in(scene, lead, tick)) for lead in leads]
+    found += [Reason(_give_way_mps2(one, speed), role=one.role) for one in _goes_before(window, scene)]
     if bend is not None and bend.starts_in_sec >= 0.0:
         found.append(Reason(_bend_mps2(window, bend, speed), bend=bend))
     return sorted(found, key=lambda reason: -reason.needed_mps2)
@@ -67,13 +74,37 @@ def _cut_in(scene: SceneFacts, lead: Lead, tick: int) -> Role | None:
     return own[-1] if own else None
 
 
-def givers_of_way(scene: SceneFacts, tick: int) -> list[Role]:
-    """Return who crosses ego's path or enters it, the nearest first; who comes from ahead to do so is oncoming."""
-    crossing = scene.during(tick, tick, [Kind.CROSSING, Kind.ENTERING])
-    towards = {role.track_id: role for role in scene.during(tick, tick, [Kind.ONCOMING])}
-    ahead = [(now(scene, role, tick), role) for role in crossing]
-    found = sorted((pair for pair in ahead if -1.0 < pair[0] < CROSSING_AHEAD_M), key=lambda pair: pair[0])
-    return [towards.get(role.track_id, role) for _, role in found]
+def _goes_before(window: Window, scene: SceneFacts) -> list[Conflict]:
+    """Return whose course crosses ego's path and who ego lets go first, the one whom ego meets first first."""
+    tick, speed = window.keyframe.frame, float(window.ego.speed[window.row])
+    waits_sec = _waits_sec(window)
+    found = []
+    for conflict in find_conflicts(scene.ego, scene.users, scene.first_tick, tick):
+        unhindered_sec = _gap(conflict) / max(speed, SETS_OFF_MPS)
+        near = conflict.role.nearest_m < CROSSING_AHEAD_M and conflict.arrives_sec < ARRIVES_SEC
+        meets = conflict.arrives_sec < unhindered_sec + ACCEPTED_SEC
+        if near and meets and conflict.goes_first and waits_sec < conflict.leaves_sec + STARTS_SEC:
+            found.append(conflict)
+    return found
+
+
+def _waits_sec(window: Window) -> float:
+    """Return for how long ego stands from now on; 0 where it drives."""
+    drives = window.ego.speed[window.row :] >= STANDS_MPS
+    return float(np.argmax(drives) if drives.any() else len(drives)) * TICK_SEC
+
+
+def _gap(conflict: Conflict) -> float:
+    return max(conflict.role.nearest_m - EGO_FRONT_M - STOP_SHORT_M, LEAST_GAP_M)
+
+
+def _give_way_mps2(conflict: Conflict, speed: float) -> float:
+    """Return the deceleration by which ego gets there only when the other has gone; at most that of a stop before."""
+    walks = conflict.role.label_class in WALKERS
+    gap, until = _gap(conflict), conflict.leaves_sec + (WALKER_CLEARS_SEC if walks else CLEARS_SEC)
+    stop = speed**2 / (2 * gap)
+    late = 2 * (speed * until - gap) / until**2
+    return max(0.0, min(stop, late) if late * until <= speed else stop)
 
 
 def now(scene: SceneFacts, role: Role, tick: int) -> float:
@@ -84,11 +115,6 @@ def now(scene: SceneFacts, role: Role, tick: int) -> float:
     own = np.flatnonzero(scene.users.tracks.track_id == role.track_id)
     near = scene.users.near[own, row]
     return float(np.min(near, initial=np.inf, where=np.isfinite(near)))
-
-
-def _stop_mps2(role: Role, speed: float) -> float:
-    gap = max(role.nearest_m - EGO_FRONT_M - STOP_SHORT_M, LEAST_GAP_M)
-    return speed**2 / (2 * gap)
 
 
 def _bend_mps2(window: Window, bend: Bend, speed: float) -> float:

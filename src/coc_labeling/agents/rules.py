@@ -117,6 +117,8 @@ class _Draft:
 
     def _stops_for(self, lead: Lead) -> bool:
         """Whether ego comes to stand not far behind where the lead will, or stands there."""
+        if lead.closing_mps < -CLOSING_MPS and not lead.is_stopped:
+            return False  # it draws away, while ego comes to stand
         stands_at = lead.distance_m + max(lead.speed_mps, 0.0) ** 2 / (2 * LEAD_STOPS_MPS2)
         return stands_at - self.facts.stop_distance_m < WAITS_BEHIND_M
 
@@ -142,11 +144,16 @@ class _Draft:
             return self._adapt(bend, verb)
         if facts.turn is not None and facts.turn.starts_in_sec > 0.0:
             return self._adapt(facts.turn, verb)
+        further = next((one.bend for one in facts.reasons if one.bend is not None and one.needed_mps2 > 0.0), None)
+        if further is not None:  # nothing else calls for less speed, and the bend ahead does
+            return self._adapt(further, verb)
         return _speed(LongitudinalDecision.ADAPT_SPEED), verb
 
     def lateral(self) -> tuple[Lateral | None, str]:
         """Return the decision on the lane, if the keyframe is about one, and its part of the sentence."""
         facts, bend, move = self.facts, self.facts.bend, self.facts.move
+        if move is not None and facts.is_merge:
+            return _lane(LateralDecision.MERGE, move.side), f"merge to the {move.side}"
         if move is not None and move.is_lane_change:
             return _lane(LateralDecision.CHANGE_LANE, move.side), f"change lane to the {move.side}"
         if bend is not None and bend.is_turn and _turns_now(facts.steering, bend):

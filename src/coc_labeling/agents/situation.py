@@ -14,19 +14,22 @@ from coc_labeling.scene import (
     SideMove,
     facts_until_keyframe,
     find_bend,
+    find_joining,
     find_stop,
     side_moves,
 )
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
+from driving_clips.geometry import Floats
 from meta_action.names import LATERAL, LONGITUDINAL
 
 STANDING_MPS = 0.3
 CHANGE_MPS, CHANGE_SOON_SEC = 1.0, 3.0  # a change of speed by so much, so soon, is no keeping of the speed
 STOPS_SOON_SEC = 2.5
 MOVES_OFF_MPS = 1.0  # who stands and does not reach it soon waits
-TURN_FURTHER_SEC = 4.0  # one brakes for a turn from so long before the window
+TURN_FURTHER_SEC, BRAKES_SEC = 4.0, 10.0  # one brakes for a turn from so long before the window at least, and at most
+BEND_BEGINS_SEC = 2.0  # after one has become slow enough for it
 UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
 MOVE_BEFORE_TICKS, MOVE_LEFT = 20, 0.3  # a side move counts from so long before it begins until so much of it is left
 MOVE_LEFT_MOST_TICKS = 10
@@ -52,6 +55,7 @@ class Situation:
         bend: the curve or turn, None where the path only moves over.
         turn: a turn that ego drives, in the window or soon after it.
         move: a move to a side that is about to begin or under way.
+        is_merge: whether the move is from a lane that runs into another one.
         passed: what a nudge keeps clear of, with its distance along the path.
         squeezes_past: what stands so near to the path ahead that ego passes it with care.
         tracks_known: whether anything can be said of others.
@@ -69,6 +73,7 @@ class Situation:
     bend: Bend | None
     turn: Bend | None
     move: SideMove | None
+    is_merge: bool
     passed: Role | None
     squeezes_past: Role | None
     tracks_known: bool
@@ -93,21 +98,26 @@ class Situation:
 def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
     """Return the facts of a window; of others only what was known at its keyframe."""
     scene = scene or facts_until_keyframe(window)
-    tick = window.keyframe.frame
+    tick, action = window.keyframe.frame, _current_action(window, LONGITUDINAL)
     speed = window.ego.speed
     soon = speed[window.row : min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row) + 1]
-    move = _current_move(window)
+    moves_off = _moves_off(soon)
+    move, is_merge = _current_move(window), False
+    if move is None or not move.is_lane_change:
+        joining = find_joining(window.ego, scene.users, scene.first_tick, tick)
+        if joining is not None and _is_current(joining.move, window):
+            move, is_merge = joining.move, joining.is_merge
     stops_in_sec = find_stop(window)
     # A path that comes back to its heading further to a side is no curve, though it bends on the way.
     changes_lane = move is not None and move.is_lane_change
     bend = None if changes_lane else find_bend(window)
-    turn = find_bend(window, TURN_FURTHER_SEC) if bend is None and not changes_lane else bend
+    turn = find_bend(window, _braking_sec(window)) if bend is None and not changes_lane else bend
     return Situation(
-        action=_real_action(_current_action(window, LONGITUDINAL), float(soon[-1] - soon[0])),
+        action="gentle_acceleration" if moves_off else _real_action(action, float(soon[-1] - soon[0])),
         steering=_current_action(window, LATERAL),
         speed_mps=float(speed[window.row]),
         change_mps=float(soon[-1] - soon[0]),
-        waits=bool(soon[0] < STANDING_MPS and soon.max() < MOVES_OFF_MPS),
+        waits=bool(soon[0] < STANDING_MPS and not moves_off),
         stops_in_sec=stops_in_sec,
         stop_distance_m=_driven(window, stops_in_sec),
         lead=scene.lead_at(tick),
@@ -115,10 +125,25 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
         bend=bend,
         turn=turn if turn is not None and turn.is_turn else None,
         move=move,
+        is_merge=is_merge,
         passed=_passed(scene, move, tick, float(speed[window.row])) if move is not None else None,
         squeezes_past=_squeezes_past(scene, tick),
         tracks_known=window.obstacles is not None,
     )
+
+
+def _moves_off(soon: Floats) -> bool:
+    """Whether ego stands and then drives off."""
+    return bool(soon[0] < STANDING_MPS and soon.max() >= MOVES_OFF_MPS)
+
+
+def _braking_sec(window: Window) -> float:
+    """Return until when after the window a turn is looked for: to where ego ends to get slower, and a little beyond."""
+    speed = window.ego.speed[window.row :]
+    faster = speed >= np.minimum.accumulate(speed) + CHANGE_MPS / 2
+    slowest = int(np.argmin(speed[: int(np.argmax(faster)) + 1])) if faster.any() else len(speed) - 1
+    after = (window.row + slowest - window.last_row) * TICK_SEC + BEND_BEGINS_SEC
+    return float(np.clip(after, TURN_FURTHER_SEC, BRAKES_SEC))
 
 
 def _driven(window: Window, until_sec: float | None) -> float:
@@ -127,13 +152,14 @@ def _driven(window: Window, until_sec: float | None) -> float:
 
 
 def _current_move(window: Window) -> SideMove | None:
-    tick = window.keyframe.frame
-    last = window.ego.first_tick + window.last_row
-    for move in side_moves(window.ego):
-        left = min(MOVE_LEFT * (move.end_tick - move.start_tick), MOVE_LEFT_MOST_TICKS)
-        if move.start_tick - MOVE_BEFORE_TICKS <= tick <= move.end_tick - left and move.start_tick <= last:
-            return move
-    return None
+    return next((move for move in side_moves(window.ego) if _is_current(move, window)), None)
+
+
+def _is_current(move: SideMove, window: Window) -> bool:
+    """Whether a move begins soon, or is under way and not nearly over."""
+    tick, last = window.keyframe.frame, window.ego.first_tick + window.last_row
+    left = min(MOVE_LEFT * (move.end_tick - move.start_tick), MOVE_LEFT_MOST_TICKS)
+    return move.start_tick - MOVE_BEFORE_TICKS <= tick <= move.end_tick - left and move.start_tick <= last
 
 
 def _passed(scene: SceneFacts, move: SideMove, tick: int, speed: float) -> Role | None:

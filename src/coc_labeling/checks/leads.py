@@ -8,6 +8,7 @@ from coc_labeling.checks.kinds import fits
 from coc_labeling.checks.lateral import OVER
 from coc_labeling.checks.placing import FITTING, is_lead, leads_around, no_tracks, objects_of, roles_around, words_of
 from coc_labeling.reading.reading import State
+from coc_labeling.scene.following import follow_mps2
 from coc_labeling.scene.roles import Kind, Lead, Role
 from coc_labeling.scene.users import LEAD_RANGE_M
 from coc_labeling.schema import Category, Relation
@@ -16,7 +17,9 @@ from coc_labeling.schema import LongitudinalDecision as Speed
 APPEARS_TICKS = (-20, 40)  # when something like a lead makes a claim less than wrong
 SOON_TICKS, FAR_SHARE = 10, 0.85  # who is ahead so soon, or came from beyond that share of the range, may be meant
 NO_RANGE_M, LEAST_RANGE_M = 15.0, 30.0  # where others are seen no further, one that is not seen may be there
+APART_M = 30.0  # nearer ones matter in any case
 FAR_SEC, FAR_M = 6.0, 40.0  # a lead behind which ego has all the room it wants
+IRRELEVANT_MPS2 = 0.02  # a lead that calls for less deceleration is none to ego
 CLOSING_MPS = 0.5
 CLEAR_SEC, CLEAR_M = 1.5, 12.0  # nobody is nearer on a road that is clear
 AHEAD = (Kind.LEAD, Kind.QUEUE, Kind.IN_PATH, Kind.CUT_IN, Kind.CUT_OUT)
@@ -85,6 +88,10 @@ class LeadCheck(Check):
         if far and slows:
             reason = f"the vehicle ahead is {lead.distance_m:.0f} m away and faster than ego, no reason to slow down"
             return self.contradicted(about, reason, 0.2, TRACKS, **numbers)
+        speed = lead.speed_mps + lead.closing_mps
+        if lead.distance_m > APART_M and follow_mps2(lead, speed) < IRRELEVANT_MPS2:
+            reason = f"the vehicle ahead is {lead.distance_m:.0f} m away, at ego's speed no reason for anything"
+            return self.contradicted(about, reason, 0.45, TRACKS, **numbers)
         text = f"track {lead.track_id} is {lead.distance_m:.0f} m ahead, ego {lead.closing_mps:+.1f} m/s faster"
         return self.supported(about, text, TRACKS, **numbers)
 

@@ -6,7 +6,7 @@ from coc_labeling.pictures.ink import Sketch, clean, elided, font, pen, wrapped
 from coc_labeling.pictures.layout import Layout
 from coc_labeling.pictures.story import LABEL_SEC, US, ClipStory, words
 from coc_labeling.report.clips import Keyframe
-from coc_labeling.report.palette import GRID, INK, LEAD, MUTED, PAPER, action_colour, ink_on
+from coc_labeling.report.palette import GRID, INK, LEAD, MUTED, PAPER, action_colour, ink_on, risk_colour
 from driving_clips.ego_motion import TICK_SEC
 from meta_action.names import AXES
 from meta_action.timeline import Span
@@ -175,13 +175,17 @@ class _Page:
 
 
 def _write_label(page: _Page, keyframe: Keyframe) -> None:
-    """Write decisions, sentence, causes and trace, in the order of their weight."""
+    """Write decisions, sentence, risk, causes and trace, in the order of their weight."""
     row = keyframe.row
     lateral = words(row["lateral"] or _NOTHING) + (f", {row['direction']}" if row["direction"] else "")
     page.write(f"{words(row['longitudinal'] or _NOTHING)}  ·  {lateral}", 15, INK, bold=True, most=1)
     page.skip(6)
     page.write(row["sentence"] or "", 19, INK, most=5)
     page.skip(8)
+    if keyframe.risk is not None:
+        said = f"{keyframe.risk.text}: {keyframe.risk.reasons[0]}" if keyframe.risk.reasons else keyframe.risk.text
+        page.write(said, 13, INK, most=2, indent=14, dot=risk_colour(keyframe.risk.status))
+        page.skip(4)
     for axis, causes in keyframe.causes:
         for text, track_id in causes:
             page.write(text, 13, INK, most=2, indent=14, dot=LEAD if track_id else MUTED)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from batch_runs.outcomes import ALREADY_DONE, DONE, FAILED
+from coc_labeling.checks.results import checks_path
 from coc_labeling.pictures.plan import ClipResult, ClipTask, Shown
 from coc_labeling.pictures.story import ClipStory
 from coc_labeling.report.clips import Keyframe
+from coc_labeling.report.label_risk import read_risk
 from coc_labeling.results import read_valid
 from driving_clips import files
 from driving_clips.ego_motion import EgoMotion
@@ -62,11 +64,13 @@ class StoryFiles(ABC):
         return results
 
     def _is_current(self, clip_id: str, task: ClipTask) -> bool:
-        """Say whether a file is there that is no older than the labels and meta-actions that it shows."""
+        """Say whether a file is there that is no older than the labels, checks and meta-actions that it shows."""
         own = files.stamp_or_none(self.path(clip_id))
-        text = files.stamp_or_none(f"{self.shown.texts_dir}/{clip_id}.txt")
-        sources = [row["file_mtime_ns"] or 0 for row in (task.labels or {}).get(clip_id, ())]
-        sources += [text.mtime_ns] if text else []
+        rows = (task.labels or {}).get(clip_id, ())
+        sources = [row["file_mtime_ns"] or 0 for row in rows]
+        shown = [checks_path(str(self.shown.labels), clip_id, row["event_start_timestamp"]) for row in rows]
+        stamps = (files.stamp_or_none(path) for path in (*shown, f"{self.shown.texts_dir}/{clip_id}.txt"))
+        sources += [stamp.mtime_ns for stamp in stamps if stamp is not None]
         return own is not None and own.size > 0 and own.mtime_ns >= max(sources, default=0)
 
     def _result(self, clip: LoadedClip, task: ClipTask) -> ClipResult:
@@ -111,7 +115,7 @@ class StoryFiles(ABC):
         for number, row in enumerate(rows, start=1):
             moment = row["clip_id"], row["event_start_timestamp"]
             record = read_valid(f"{self.shown.labels}/{moment[0]}/cot_{moment[1]}.yaml", moment)
-            yield Keyframe(number, moment[1] / 1e6, row, record)
+            yield Keyframe(number, moment[1] / 1e6, row, record, read_risk(str(self.shown.labels), row))
 
 
 def _problem(clip_id: str, error: ClipError) -> ClipResult:

@@ -7,6 +7,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from coc_labeling.report.label_risk import LabelRisk, read_risk
 from coc_labeling.report.runs import MetaActionRun, Run
 from coc_labeling.report.sample import Candidate, clip_ids_by_run
 from coc_labeling.report.tables import read_clips
@@ -46,12 +47,14 @@ class Keyframe:
         t_sec: its time on the clip clock.
         row: its row of ``labels.parquet``.
         record: its file; None where that cannot be read.
+        risk: by its checks; None where they do not tell.
     """
 
     number: int
     t_sec: float
     row: dict
     record: Record | None
+    risk: LabelRisk | None = None
 
     @property
     def is_abstention(self) -> bool:
@@ -129,7 +132,8 @@ def _add_keyframes(run: Run, views: dict[str, ClipView]) -> None:
     for row in rows.to_pylist():
         view, t_us = views[row["clip_id"]], row["event_start_timestamp"]
         record = read_valid(f"{run.path}/{row['clip_id']}/cot_{t_us}.yaml", (row["clip_id"], t_us))
-        view.keyframes.append(Keyframe(len(view.keyframes) + 1, t_us / 1e6, row, record))
+        risk = read_risk(run.path, row)
+        view.keyframes.append(Keyframe(len(view.keyframes) + 1, t_us / 1e6, row, record, risk))
     for view in views.values():
         unread = sum(keyframe.record is None for keyframe in view.keyframes)
         if unread:

@@ -5,7 +5,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from coc_labeling.report.palette import action_colour, side_colour
+from coc_labeling.report.palette import action_colour, risk_colour, side_colour
 from coc_labeling.report.sections import Report
 
 # No request leaves the page and no script runs in it, whatever a label's text says.
@@ -35,6 +35,9 @@ def _environment() -> Environment:
         "rate": lambda rate: "–" if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}",
         "colour": action_colour,
         "side_colour": side_colour,
+        "risk_colour": risk_colour,
+        "decimals": lambda value: "–" if value is None else f"{value:.2f}",
+        "usd": usd,
     }
     environment.filters.update(filters)
     return environment
@@ -63,3 +66,15 @@ def duration(seconds: float) -> str:
         ('1.5 min', '10,000.0 h')
     """
     return f"{seconds / 3600:,.1f} h" if seconds >= 7200 else f"{seconds / 60:.1f} min"
+
+
+def usd(amount: float | None) -> str:
+    """Return an amount with the digits that tell, or that it is unknown.
+
+    Example:
+        >>> usd(12.345), usd(0.00321), usd(None)
+        ('$12.35', '$0.0032', 'price unknown')
+    """
+    if amount is None:
+        return "price unknown"
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${float(f'{amount:.2g}'):f}".rstrip("0")

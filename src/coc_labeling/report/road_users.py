@@ -85,7 +85,7 @@ def _seen(view: ClipView, tracks: dict[str, ObstacleTracks], *, is_cited: bool) 
         _Seen(keyframe, track, row)
         for keyframe in view.keyframes
         for name, track in tracks.items()
-        if (name in keyframe.track_ids) == is_cited and (row := _at(track, keyframe.t_sec)) is not None
+        if (name in keyframe.track_ids) == is_cited and (row := row_seen(track, keyframe.t_sec)) is not None
     ]
 
 
@@ -97,7 +97,7 @@ def _thinned(track: ObstacleTracks, chart: MapView) -> Floats:
     return chart.pixels(track.center[keep, :2])
 
 
-def _at(track: ObstacleTracks, t_sec: float) -> int | None:
+def row_seen(track: ObstacleTracks, t_sec: float) -> int | None:
     """Return the row of the box that was measured nearest to a time, or None where none was."""
     row = int(np.argmin(np.abs(track.t_us - t_sec * 1e6)))
     return row if abs(track.t_us[row] - t_sec * 1e6) <= SEEN_US else None

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
 
+from coc_labeling.report.check_statistics import CheckedRun, check_statistics, checked_runs
 from coc_labeling.report.clips import ClipView, load_clips
+from coc_labeling.report.costs import costs
+from coc_labeling.report.judges import Judged, judged
 from coc_labeling.report.label_statistics import label_statistics
 from coc_labeling.report.overview import Overview, overview
 from coc_labeling.report.path_figure import path_figure
@@ -16,6 +20,7 @@ from coc_labeling.report.runs import Run
 from coc_labeling.report.sample import choose
 from coc_labeling.report.span_statistics import span_statistics
 from coc_labeling.report.timeline_figure import timeline_figure
+from coc_labeling.report.worst_labels import worst_labels
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,21 @@ class Material:
     runs: Sequence[Run]
     overview: Overview
     sample: int
+
+    @property
+    def has_labelling(self) -> bool:
+        """Whether any of the runs is one of Step 3."""
+        return any(run.labelling is not None for run in self.runs)
+
+    @cached_property
+    def checked(self) -> list[CheckedRun]:
+        """The runs whose labels have been checked."""
+        return checked_runs(self.runs)
+
+    @cached_property
+    def judged(self) -> Judged:
+        """What models scored that judged the labels."""
+        return judged(self.runs)
 
 
 @dataclass(frozen=True)
@@ -105,6 +125,31 @@ def decisions_section(material: Material) -> Section | None:
     return Section("decisions", "Decisions", "decisions.html", statistics) if statistics else None
 
 
+def checks_section(material: Material) -> Section | None:
+    """What checks found: by kind, and the risks they come to; or how to check."""
+    if not material.has_labelling:
+        return None
+    return Section("checks", "Checks", "checks.html", check_statistics(material.runs, material.checked))
+
+
+def worst_section(material: Material) -> Section | None:
+    """The labels that are most likely wrong, each with a picture."""
+    worst = worst_labels(material.runs, material.checked)
+    return Section("worst", "Riskiest labels", "worst.html", worst) if worst else None
+
+
+def judge_section(material: Material) -> Section | None:
+    """What models scored that judged the labels; or how to have them judged."""
+    return Section("judge", "Judge", "judge.html", material.judged) if material.has_labelling else None
+
+
+def cost_section(material: Material) -> Section | None:
+    """What models cost."""
+    if not material.has_labelling:
+        return None
+    return Section("cost", "Cost", "cost.html", costs(material.overview.rows, material.judged.results))
+
+
 def clips_section(material: Material) -> Section | None:
     """Some clips with figures and label texts."""
     views = load_clips(material.runs, choose(material.runs, material.sample))
@@ -134,5 +179,9 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     problems_section,
     meta_actions_section,
     decisions_section,
+    checks_section,
+    worst_section,
+    judge_section,
+    cost_section,
     clips_section,
 )

@@ -1,7 +1,10 @@
 """Scene facts: what ego does, and what other road users are to it, from ego motion and obstacle tracks alone."""
 
+from coc_labeling.scene.conflicts import Conflict, find_conflicts
 from coc_labeling.scene.ego import Bend, find_bend, find_lane_change, find_stop
 from coc_labeling.scene.facts import SceneFacts, SeenTrack, facts_until_keyframe, scene_facts
+from coc_labeling.scene.joining import joined_leads
+from coc_labeling.scene.merging import Joining, find_joining
 from coc_labeling.scene.path import DrivenPath
 from coc_labeling.scene.roles import Kind, Lead, Role
 from coc_labeling.scene.side_moves import SideMove, side_moves
@@ -10,7 +13,9 @@ from coc_labeling.scene.users import LEAD_RANGE_M
 __all__ = [
     "LEAD_RANGE_M",
     "Bend",
+    "Conflict",
     "DrivenPath",
+    "Joining",
     "Kind",
     "Lead",
     "Role",
@@ -19,8 +24,11 @@ __all__ = [
     "SideMove",
     "facts_until_keyframe",
     "find_bend",
+    "find_conflicts",
+    "find_joining",
     "find_lane_change",
     "find_stop",
+    "joined_leads",
     "scene_facts",
     "side_moves",
 ]

@@ -17,12 +17,13 @@ Rows = NDArray[np.intp]
 
 SHORTEST, LONGEST, STRIDE = 16, 70, 2  # ticks of a move, and how finely its ends are looked for
 SLOWEST_MPS = 1.5  # slower paths wind for all kinds of reasons
-LEAST_M = 0.35  # less is no moving over
+LEAST_M = 0.3  # less is no moving over
 LANE_CHANGE_M, MOST_M = 2.3, 4.8  # a lane is 2.5 to 4.5 m wide
 MOST_BEND_RAD = 0.08  # the road's own turn between both ends
 BEND_EXPLAINS = 0.8  # of that turn times the length: an uneven bend can look like half of it
 MOST_TURN_RAD = 0.6  # who turns away by more turns off
 SETTLED = 8  # ticks before and after the move that must show the same road
+SETTLED_SHARES = (0.25, 0.5, 0.75, 1.0)  # of that time, where it is looked at
 STEADY_RAD = 0.008  # by which the heading may differ then
 NEARLY = 0.93  # of the way over: the move is as short as shows that much
 MOVING = 0.1  # of the most that the heading is off the road: there it begins and ends
@@ -68,8 +69,11 @@ def side_moves(ego: EgoMotion) -> tuple[SideMove, ...]:
     fits &= driven >= SLOWEST_MPS * (end - start) * TICK_SEC
     before, after = np.maximum(start - SETTLED, 0), np.minimum(end + SETTLED, len(ego) - 1)
     bend = (heading[end] - heading[start]) / np.maximum(driven, 1.0)
-    for first, last in ((before, start), (end, after)):  # ego drives along its road before and after
-        fits &= np.abs(heading[last] - heading[first] - bend * (way[last] - way[first])) <= STEADY_RAD
+    for first, last in ((before, start), (end, after)):  # ego drives along its road before and after, all the while
+        for share in SETTLED_SHARES:
+            at = first + np.rint(share * (last - first)).astype(np.intp)
+            turned_on = np.abs(heading[at] - heading[first] - bend * (way[at] - way[first]))
+            fits &= turned_on <= STEADY_RAD
     start, end, offset = start[fits], end[fits], offset[fits]
     return _chosen(ego, heading, start, end, offset)
 

@@ -1,0 +1,50 @@
+"""Whom ego comes in behind: road users on the lane that ego's path is about to join."""
+
+import numpy as np
+
+from coc_labeling.scene.roles import Lead
+from coc_labeling.scene.users import SPEED_TICKS, STANDING_MPS, RoadUsers
+from driving_clips.ego_motion import TICK_SEC, EgoMotion
+
+JOINS_SEC = 2.5  # who is in the path within so long, at the rate at which it and the path draw together, is joined
+JOINS_MPS = 0.4  # a slower drawing together is drift within a lane
+IN_PATH_M, NEXT_LANE_M = 1.2, 4.8  # centres of the same lane are nearer than the one, of two lanes than the other
+JOINED_RANGE_M = 45.0
+
+
+def joined_leads(users: RoadUsers | None, ego: EgoMotion, first_tick: int, tick: int) -> list[Lead]:
+    """Return who drives ahead beside the path and will be in it soon: ego changes lanes, or the other one does.
+
+    Args:
+        users: in path coordinates, from ``first_tick`` on; what they do after ``tick`` is not used.
+        ego: of the whole clip.
+        first_tick: of the users, on the clip clock.
+        tick: on the clip clock, the moment asked about.
+    """
+    if users is None or not len(users):
+        return []
+    row = tick - first_tick
+    d = users.d[:, row]
+    inward = -np.sign(d) * users.left[:, row]
+    beside = (np.abs(d) > IN_PATH_M) & (np.abs(d) < NEXT_LANE_M) & ~users.in_corridor[:, row]
+    soon = (inward >= JOINS_MPS) & (np.abs(d) - inward * JOINS_SEC < IN_PATH_M)
+    ahead = (users.near[:, row] > 0.0) & (users.near[:, row] < JOINED_RANGE_M) & users.goes_along[:, row]
+    drives = users.along[:, row] > STANDING_MPS
+    speed = float(ego.longitudinal_speed[tick - ego.first_tick])
+    return [_lead(users, int(n), row, speed) for n in np.flatnonzero(beside & soon & ahead & drives)]
+
+
+def _lead(users: RoadUsers, n: int, row: int, ego_speed: float) -> Lead:
+    speed, distance = float(users.along[n, row]), float(users.near[n, row])
+    ago = max((k for k in SPEED_TICKS if row >= k and np.isfinite(users.along[n, row - k])), default=0)
+    change = (speed - float(users.along[n, row - ago])) / (ago * TICK_SEC) if ago else 0.0
+    time_gap = distance / ego_speed if ego_speed > 0.1 else np.inf
+    return Lead(
+        str(users.tracks.track_id[n]),
+        str(users.tracks.label_class[n]),
+        distance,
+        speed,
+        ego_speed - speed,
+        change,
+        float(time_gap),
+    )
