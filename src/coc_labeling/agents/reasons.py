@@ -24,7 +24,7 @@ ARRIVES_SEC = 6.0  # who comes later is let go first by nobody
 ACCEPTED_SEC = 3.0  # the gap that is enough to go before somebody
 CLEARS_SEC = 1.5  # after somebody has left the way, until ego is there
 WALKER_CLEARS_SEC = 4.0  # people on foot may turn round or stand still: one slows down while they are on the road
-STARTS_SEC = 5.0  # who stands for so much longer waits for something else
+STARTS_SEC = 4.0  # who stands for so much longer waits for something else
 STANDS_MPS, SETS_OFF_MPS = 0.3, 2.0
 
 
@@ -61,7 +61,11 @@ def reasons(window: Window, scene: SceneFacts, bend: Bend | None, move: SideMove
     left_behind = None
     if move is not None and move.is_lane_change and tick <= (move.start_tick + move.end_tick) / 2:
         left_behind = scene.left_behind(tick, move)
-    leads = [lead for lead in (scene.lead_at(tick), left_behind, *joined_leads(scene.users, scene.ego, scene.first_tick, tick)) if lead is not None]
+    leads = [
+        lead
+        for lead in (scene.lead_at(tick), left_behind, *joined_leads(scene.users, scene.ego, scene.first_tick, tick))
+        if lead is not None
+    ]
     found += [Reason(follow_mps2(lead, speed), lead=lead, cut_in=_cut_in(scene, lead, tick)) for lead in leads]
     found += [Reason(_give_way_mps2(one, speed), role=one.role) for one in _goes_before(window, scene)]
     if bend is not None and bend.starts_in_sec >= 0.0:

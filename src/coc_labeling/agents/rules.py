@@ -30,8 +30,10 @@ CURVE_AHEAD_SEC = 4.0
 CURVE_MAX_RADIUS_M = 150.0  # wider curves are no reason to slow down
 PRESSES_MPS2 = 0.4  # a lead that draws away and calls for so much is still too near
 HOLDS_MPS2 = 0.25  # who calls for less deceleration does not explain one
-FOLLOWED_MPS2 = 0.15  # a lead that calls for so much sets the speed that ego keeps
-SPEEDS_UP_BEHIND_MPS2 = 0.12  # and one that calls for so much, that which it reaches
+# A lead that calls for so much sets the speed that ego keeps: at equal speeds one at a time gap of 3 s, beyond which a
+# vehicle counts as free in traffic engineering (follower threshold of the Highway Capacity Manual 2000).
+FOLLOWED_MPS2 = 0.25
+SPEEDS_UP_BEHIND_MPS2 = 0.2  # and one that calls for so much, that which it reaches
 MOVES_OFF_BEHIND_MPS2 = 0.6
 WAITS_BEHIND_M = 14.0  # from where ego stands to a lead that stands
 LEAD_STOPS_MPS2 = 2.0  # how a lead that drives is thought to brake
@@ -147,6 +149,8 @@ class _Draft:
         further = next((one.bend for one in facts.reasons if one.bend is not None and one.needed_mps2 > 0.0), None)
         if further is not None:  # nothing else calls for less speed, and the bend ahead does
             return self._adapt(further, verb)
+        if facts.gap_side is not None:
+            return self._search_gap(facts.gap_side, verb)
         return _speed(LongitudinalDecision.ADAPT_SPEED), verb
 
     def lateral(self) -> tuple[Lateral | None, str]:
@@ -200,6 +204,13 @@ class _Draft:
         adapted = _speed(LongitudinalDecision.ADAPT_SPEED, self._bend(bend))
         return adapted, f"{verb} for the {bend.side} {_kind(bend)}{_ahead(bend)}"
 
+    def _search_gap(self, side: Side, verb: str) -> tuple[Longitudinal, str]:
+        component = Component(
+            id=self._next_id(), category=Category.LANE, side=side, description=f"occupied lane on the {side}"
+        )
+        gap = _speed(LongitudinalDecision.SEARCH_GAP, self._cite(component))
+        return gap, f"{verb} to find a gap in the lane on the {side}"
+
     def _user(self, role: Role) -> tuple[str, str]:
         """Cite a road user in a role; return its id and its name with the article."""
         for known in self.components:
@@ -218,7 +229,7 @@ class _Draft:
 
     def _bend(self, bend: Bend) -> str:
         for known in self.components:
-            if known.category is Category.LANE:
+            if known.category is Category.LANE and known.description.startswith(f"{bend.side} {_kind(bend)}"):
                 return known.id
         text = f"{bend.side} {_kind(bend)}, radius {bend.radius_m:.0f} m"
         return self._cite(Component(id=self._next_id(), category=Category.LANE, side=bend.side, description=text))

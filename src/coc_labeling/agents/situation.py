@@ -33,6 +33,7 @@ BEND_BEGINS_SEC = 2.0  # after one has become slow enough for it
 UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
 MOVE_BEFORE_TICKS, MOVE_LEFT = 20, 0.3  # a side move counts from so long before it begins until so much of it is left
 MOVE_LEFT_MOST_TICKS = 10
+GAP_TICKS = 60  # one looks for a gap no longer before one moves into it
 SQUEEZED_CLEARANCE_M, SQUEEZED_AHEAD_M = 1.0, 35.0
 PASSED_CLEARANCE_M = 1.6  # one nudges away from what is nearer than that
 PASSED_BACK_M, PASSED_SEC, PASSED_MORE_M = -8.0, 5.0, 10.0
@@ -58,6 +59,7 @@ class Situation:
         is_merge: whether the move is from a lane that runs into another one.
         passed: what a nudge keeps clear of, with its distance along the path.
         squeezes_past: what stands so near to the path ahead that ego passes it with care.
+        gap_side: the side of a lane that ego moves to a while later, and that somebody drives on now.
         tracks_known: whether anything can be said of others.
     """
 
@@ -76,6 +78,7 @@ class Situation:
     is_merge: bool
     passed: Role | None
     squeezes_past: Role | None
+    gap_side: Side | None
     tracks_known: bool
 
     @property
@@ -128,6 +131,7 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
         is_merge=is_merge,
         passed=_passed(scene, move, tick, float(speed[window.row])) if move is not None else None,
         squeezes_past=_squeezes_past(scene, tick),
+        gap_side=_gap_side(window, scene),
         tracks_known=window.obstacles is not None,
     )
 
@@ -153,6 +157,19 @@ def _driven(window: Window, until_sec: float | None) -> float:
 
 def _current_move(window: Window) -> SideMove | None:
     return next((move for move in side_moves(window.ego) if _is_current(move, window)), None)
+
+
+def _gap_side(window: Window, scene: SceneFacts) -> Side | None:
+    """Return to which side ego changes lanes soon, where somebody drives beside it on that side."""
+    tick = window.keyframe.frame
+    joining = find_joining(window.ego, scene.users, scene.first_tick, tick)
+    moves = [*side_moves(window.ego), *([joining.move] if joining is not None else [])]
+    soon = (m for m in moves if m.is_lane_change and tick < m.end_tick and m.start_tick <= tick + GAP_TICKS)
+    move = min(soon, key=lambda one: one.start_tick, default=None)
+    if move is None:
+        return None
+    beside = scene.during(tick, tick, [Kind.ADJACENT])
+    return move.side if any(role.side is move.side for role in beside) else None
 
 
 def _is_current(move: SideMove, window: Window) -> bool:

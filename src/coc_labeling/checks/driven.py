@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from coc_labeling.checks.sideways import Sideways, find_sideways
+from coc_labeling.checks.sideways import Move, Sideways, find_sideways
 from coc_labeling.checks.traffic import TrafficLines
 from coc_labeling.scene.ego import Bend, find_bend
+from coc_labeling.scene.side_moves import side_moves
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
@@ -179,6 +180,20 @@ class DrivenFacts:
     def sideways(self) -> Sideways | None:
         """How ego moves sideways along its road."""
         return None if self.window is None else find_sideways(self.window, self.lines, self.ego_s)
+
+    @cached_property
+    def lane_moves(self) -> list[Move]:
+        """Lane changes that ego's path shows by itself, where it turns off its road and comes back to it."""
+        if self.window is None:
+            return []
+        t0 = self.window.keyframe.frame
+        return [
+            Move(
+                move.side, move.offset_m, (move.start_tick - t0) * TICK_SEC, (move.end_tick - t0) * TICK_SEC, sure=True
+            )
+            for move in side_moves(self.window.ego)
+            if move.is_lane_change
+        ]
 
     def steering(self) -> frozenset[str]:
         """Return the sides that ego steers or turns to; backwards driving has none, moving over is no steering."""

@@ -303,7 +303,8 @@ def _clear_change(driven: DrivenFacts) -> Move | None:
     path = driven.sideways
     if path is None or driven.course is None or abs(driven.course.start_mps) < SLOW_MPS:
         return None
-    soon = (move for move in path.changes if move.sure and move.starts_in_sec <= CHANGE_SOON_SEC)
+    moves = [move for move in path.changes if move.sure] or driven.lane_moves
+    soon = (move for move in moves if move.starts_in_sec <= CHANGE_SOON_SEC)
     ahead = (m for m in soon if m.ends_in_sec > ENDS_SEC and m.starts_in_sec + m.ends_in_sec > -ENDS_SEC)
     return next(ahead, None)
 

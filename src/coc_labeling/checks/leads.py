@@ -57,7 +57,12 @@ class LeadCheck(Check):
         if case.scene.track(str(cause.track_id)) is None:
             return self.contradicted(about, f"there is no track {cause.track_id!r} in this clip", 0.6, TRACKS)
         text = f"track {cause.track_id} is not the lead, {lead.track_id} is"
-        if any(role.track_id == cause.track_id for role in roles_around(case, AHEAD, APPEARS_TICKS)):
+        own = [role for role in roles_around(case, AHEAD, APPEARS_TICKS) if role.track_id == cause.track_id]
+        if own and not _changes(case) and all(role.start_tick > case.t0 + SOON_TICKS for role in own):
+            later_sec = (min(role.start_tick for role in own) - case.t0) / 10
+            reason = f"track {cause.track_id} is ahead in ego's path only {later_sec:.1f} s after the keyframe"
+            return self.contradicted(about, reason, 0.55, TRACKS, begins_in_sec=later_sec)
+        if own:
             return self.not_observable(about, text, TRACKS, **_numbers(lead))
         return self.contradicted(about, text, 0.2, TRACKS, **_numbers(lead))
 
@@ -68,9 +73,7 @@ class LeadCheck(Check):
             for r in roles_around(case, (*AHEAD, Kind.ADJACENT), APPEARS_TICKS)
             if cause.track_id in (None, r.track_id)
         ]
-        changes = case.driven.sideways is not None and bool(case.driven.sideways.changes)
-        changes = changes or any(claim.decision in OVER for claim in case.claims.decisions)
-        near = [role for role in seen if _may_be_meant(role, case, changes=changes)]
+        near = [role for role in seen if _may_be_meant(role, case, changes=_changes(case))]
         if near:
             text = f"nobody drives ahead at the keyframe, but track {near[0].track_id} comes ({words_of(near[0].kind)})"
             return self.not_observable(about, text, TRACKS, distance_m=near[0].distance_m)
@@ -94,6 +97,12 @@ class LeadCheck(Check):
             return self.contradicted(about, reason, 0.45, TRACKS, **numbers)
         text = f"track {lead.track_id} is {lead.distance_m:.0f} m ahead, ego {lead.closing_mps:+.1f} m/s faster"
         return self.supported(about, text, TRACKS, **numbers)
+
+
+def _changes(case: Case) -> bool:
+    """Say whether ego changes lanes, or is said to move over: then who is on the lane to come may be meant."""
+    sideways = case.driven.sideways
+    return (sideways is not None and bool(sideways.changes)) or any(c.decision in OVER for c in case.claims.decisions)
 
 
 def _may_be_meant(role: Role, case: Case, *, changes: bool) -> bool:

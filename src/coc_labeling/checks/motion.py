@@ -8,6 +8,7 @@ from coc_labeling.checks.claims import DecisionClaim
 from coc_labeling.checks.driven import STANDING_MPS, DrivenFacts, SpeedCourse
 from coc_labeling.reading.reading import Motion
 from coc_labeling.schema import LongitudinalDecision as Speed
+from driving_clips.ego_motion import TICK_SEC
 
 NOTABLE_MPS = 0.5  # a smaller change of speed is none that a person would tell
 CLEAR_MPS = 1.0  # a change of speed that cannot be overlooked
@@ -16,6 +17,7 @@ NONE_MPS = 0.3  # at most so much of a change is none
 SOON_SEC, LATER_SEC = 4.0, 6.0
 KEPT_SHARE, LOST_SHARE = 0.15, 0.4  # of the speed: less is keeping it, more is not
 STOPS_SEC = 5.0
+LATEST_STOP_SEC, HARDEST_STOP_MPS2 = 9.0, 2.5  # a stop that a label means is over by then, with no harder braking
 DRIVES_MPS = 2.0  # who is slower than this may be about to stand or to go
 # Decisions of somebody who drives on: what the others are for may be done standing.
 MOVING = frozenset({Speed.TRACK_SPEED, Speed.OVERTAKE, Speed.ADAPT_SPEED})
@@ -36,6 +38,16 @@ def claims_moving(claim: DecisionClaim) -> bool:
     return claim.motion in MOVING_MOTIONS or (claim.motion is None and claim.decision in MOVING)
 
 
+def _needed_mps2(driven: DrivenFacts) -> float:
+    """Return how hard ego would have to brake at the clip's end to stand as soon after the keyframe as stops do."""
+    if driven.window is None:
+        return 0.0
+    window = driven.window
+    gone_sec = (len(window.ego) - 1 - window.row) * TICK_SEC
+    left_sec = max(LATEST_STOP_SEC - gone_sec, TICK_SEC)
+    return float(abs(window.ego.longitudinal_speed[-1]) / left_sec)
+
+
 class StopCheck(Check):
     """A stop that is claimed is one: ego comes below 0.5 m/s, within the window or in a braking that it cuts."""
 
@@ -54,6 +66,9 @@ class StopCheck(Check):
             reason = f"it says that ego stops, but ego keeps moving, never slower than {driven.slowest_mps:.1f} m/s"
             severity = next(severity for mps, severity in _STOP_SEVERITY if driven.slowest_mps <= mps)
             yield self.contradicted(about, reason, severity, EGO, **numbers)
+        elif (needed := _needed_mps2(driven)) > HARDEST_STOP_MPS2:
+            reason = f"it says that ego stops, but at the clip's end it would have to brake by {needed:.1f} m/s2"
+            yield self.contradicted(about, reason, 0.6, EGO, **numbers, needed_mps2=needed)
         else:
             yield self.not_observable(about, "the clip ends before ego would stand", EGO, **numbers)
 

@@ -26,6 +26,7 @@ from coc_labeling.schema import Relation, Side
 NOW_TICKS = (-10, 20)
 LEAST_RANGE_M = 30.0  # where others are seen no further, one that is not seen may be there
 JUNCTION_M = 50.0
+WAITING_M = 45.0  # who goes on foot or on two wheels so near may wait at the kerb
 SEEN_M = 40.0  # who is further than this from ego is no road user of a cause without a relation
 
 # Not quite what is said, but near enough to it not to be called wrong.
@@ -82,6 +83,9 @@ class RoadUserCheck(Check):
             return self.not_observable(cause.text, text, TRACKS, distance_m=similar[0].distance_m)
         if _turns(case) and (others := _near(cause, case, JUNCTION_M)):
             text = f"ego turns, and track {others[0].track_id} is near: who is in whose way is not told"
+            return self.not_observable(cause.text, text, TRACKS, near_tracks=float(len(others)))
+        if cause.user_class in TRACKED and (others := _near(cause, case, WAITING_M)):
+            text = f"track {others[0].track_id} is near and may be about to"
             return self.not_observable(cause.text, text, TRACKS, near_tracks=float(len(others)))
         if not _would_be_seen(cause, case):
             return self.not_observable(cause.text, "tracks of this clip would not show it", TRACKS)

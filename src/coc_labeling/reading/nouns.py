@@ -156,7 +156,8 @@ NOUNS: dict[tuple[str, ...], Noun] = {
         bike crossing|crossing|traffic control|signage|arrow board|stop marking|security gate|parking gate
         barrier gate|entry gate|checkpoint|toll plaza|signboard|right of way rule|traffic rule|speed advisory
         speed zone|pedestrian zone|no turn on red sign|do not enter sign|merge sign|lane control sign|toll
-        stop sign paddle|stop paddle|flag|all way stop sign|four way stop sign|two way stop|two way stop sign
+        stop sign paddle|stop paddle|flag|all way stop|four way stop|all way stop sign|four way stop sign
+        two way stop|two way stop sign
         3 way stop|three way stop|stop controlled intersection|yield controlled intersection|stop sign arm
         """,
         _CONTROL,

@@ -23,7 +23,7 @@ from meta_action.timeline import Timeline
 from meta_action.timeline_table import SPANS_SCHEMA, timelines
 
 # What a file that is not what it should be can make a reader raise; one clip less, never no report.
-_READING_FAULTS = (
+READING_FAULTS = (
     ClipError,
     DatasetError,
     ArithmeticError,
@@ -161,7 +161,7 @@ def _add_motion(run: Run, views: dict[str, ClipView]) -> None:
         if run.dataset_name and run.data_dir is not None:
             missing = f"no recording of this clip in {run.data_dir}."
             _read_motion(run.dataset_name, run.data_dir, views)
-    except _READING_FAULTS as error:
+    except READING_FAULTS as error:
         missing = str(error)
     for view in views.values():
         if view.ego is None and not view.unreadable:
@@ -193,7 +193,7 @@ def _note(problem: str, clip: LoadedClip, views: dict[str, ClipView]) -> None:
 def _read_obstacles(loader: TrajectoryLoader, clip: LoadedClip, view: ClipView) -> None:
     try:
         view.obstacles = loader.obstacles(clip)
-    except _READING_FAULTS as error:
+    except READING_FAULTS as error:
         view.problems.append(f"Obstacles cannot be read: {error}")
         return
     if view.obstacles is None:

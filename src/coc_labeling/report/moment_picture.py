@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coc_labeling.report.clips import ClipView, Keyframe
+from coc_labeling.report.clips import READING_FAULTS, ClipView, Keyframe
 from coc_labeling.report.runs import Run
 from coc_labeling.report.scene_figure import scene_figure
 from coc_labeling.report.tables import dig
 from driving_clips.datasets import open_dataset
-from driving_clips.errors import ClipError, DatasetError
 from driving_clips.video.locating import DEFAULT_CAMERA, VideoFinder
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Camera:
             return "the run does not say where its recordings lie"
         try:
             return VideoFinder(open_dataset(self._run.dataset_name, self._run.data_dir), self._video_dir)
-        except DatasetError as error:
+        except READING_FAULTS as error:
             return str(error)
 
     def picture(self, view: ClipView, keyframe: Keyframe) -> Picture:
@@ -76,7 +75,7 @@ class Camera:
                 return None, "no video"
             with VideoReader(location) as video:
                 frame = next(iter(pictures_at(video, np.array([t_us], np.int64))))
-        except (ClipError, DatasetError) as error:
+        except READING_FAULTS as error:
             return None, str(error)
         return frame, "" if frame is not None else NO_FRAME
 

@@ -77,4 +77,6 @@ def usd(amount: float | None) -> str:
     """
     if amount is None:
         return "price unknown"
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${float(f'{amount:.2g}'):f}".rstrip("0")
+    if amount == 0 or amount >= 0.1:
+        return f"${amount:,.2f}"
+    return f"${amount:.2g}" if amount >= 0.0001 else "< $0.0001"

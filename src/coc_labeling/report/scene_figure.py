@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 
 from coc_labeling.report.clips import ClipView, Keyframe
@@ -23,6 +23,7 @@ FURTHEST_M, AROUND_M = 100.0, 6.0  # what is cited is shown up to so far away, w
 GRID_M = 10.0
 EGO_LENGTH_M, EGO_WIDTH_M, EGO_REAR_M = 4.6, 1.9, 1.1  # a middling car: no dataset says how large ego is
 _GROUND, _DRIVEN = "#f5f7f9", "#98a3ae"
+_BEHIND_TEXT: dict[str, Any] = {"boxstyle": "square,pad=0.15", "facecolor": _GROUND, "edgecolor": "none", "alpha": 0.8}
 
 
 def scene_figure(view: ClipView, keyframe: Keyframe) -> str | None:
@@ -91,12 +92,9 @@ def _name_cited(axes: Axes, cited: Sequence[tuple[str, Floats]], chart: MapView)
         if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT):
             continue
         gap = float(np.hypot(*(centre - chart.origin)))
-        # On the side where there is room; the letters have an edge of the ground's colour, as boxes lie below them.
-        side, edge = (-1, "right") if x > WIDTH * 0.7 else (1, "left")
-        text = axes.text(
-            x + side * 14, y, f"{said}, {gap:.0f} m", ha=edge, va="center", color=LEAD, fontsize=8, zorder=8
-        )
-        text.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground=_GROUND)])
+        side, edge = (-1, "right") if x > WIDTH * 0.7 else (1, "left")  # where there is room
+        look: dict[str, Any] = {"ha": edge, "va": "center", "color": LEAD, "fontsize": 8, "zorder": 8}
+        axes.text(x + side * 14, y, f"{said}, {gap:.0f} m", bbox=_BEHIND_TEXT, **look)
 
 
 def _ego_outline() -> Floats:

@@ -76,7 +76,8 @@ def _ranked(checked: Sequence[CheckedRun], most: int) -> list[tuple[float, int, 
     found: list[tuple[float, int, str, int]] = []
     for own in checked:
         table = own.rows.table
-        table = table.filter(pc.not_equal(table.column("status"), Status.ABSTAINED))
+        is_label = pc.not_equal(table.column("status"), Status.ABSTAINED)
+        table = table.filter(pc.and_(is_label, pc.is_valid(table.column("risk"))))
         order = [("risk", "descending"), *((name, "ascending") for name in KEY)]
         worst = table.take(pc.select_k_unstable(table, most, order)).sort_by(order) if table.num_rows else table
         columns = (worst.column(name).to_pylist() for name in ("risk", *KEY))

@@ -14,7 +14,8 @@ from coc_labeling.pictures.scene_view import EDGES, FACES
 from coc_labeling.pictures.story import ClipStory
 from coc_labeling.pictures.strip import fitting
 from coc_labeling.report.clips import Keyframe
-from coc_labeling.report.palette import LEAD_SOFT, action_colour
+from coc_labeling.report.label_risk import LabelRisk
+from coc_labeling.report.palette import LEAD_SOFT, action_colour, risk_colour
 from coc_labeling.results import as_row
 from driving_clips.files import FileStamp
 from meta_action.timeline import Span, Timeline
@@ -94,6 +95,16 @@ def test_the_card_shows_the_label_of_the_moment():
     cards = [pixels(drawn.draw(frame), LAYOUT.label) for frame in (3, 5, 6, 8, 15)]
     assert (cards[1] == cards[2]).all()
     assert all((one != other).any() for one, other in zip(cards, cards[2:], strict=False))
+
+
+def test_the_card_shows_the_risk_where_the_label_has_been_checked():
+    checked = replace(keyframe(5.0), risk=LabelRisk(0.84, "high", ("it says that ego stops, but ego drives on",)))
+    found = [
+        len(where(renderer(keyframes=(one,)).draw(5), LAYOUT.label, risk_colour("high")))
+        for one in (keyframe(5.0), checked)
+    ]
+    assert found[0] == 0
+    assert found[1] > 0
 
 
 def test_without_labels_there_is_no_card():

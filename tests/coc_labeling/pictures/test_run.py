@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+from pathlib import Path
 
 import av
 import numpy as np
@@ -8,9 +10,11 @@ import pytest
 from builders.commands import contents, leftovers
 from builders.pictures import FILMED, HEIGHT, SECONDS, UNFILMED, Place
 from builders.videos import number_of
+from coc_labeling.checks.results import checks_path, to_json
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.pictures import plan
 from coc_labeling.pictures.layout import Layout
+from coc_labeling.results import load_labels
 from driving_clips.errors import DatasetError
 
 SCENE = Layout(HEIGHT).scene
@@ -61,6 +65,23 @@ def test_one_that_is_missing_or_older_than_its_labels_is_drawn_again(elsewhere):
     (elsewhere.out / f"{UNFILMED}.mp4").unlink()
     again = elsewhere.render(labels=str(elsewhere.run_dir))
     assert reasons(again) == {"already_done": [FILMED], "schematic": [UNFILMED]}
+
+
+def test_videos_are_drawn_again_with_the_risk_once_the_labels_are_checked(elsewhere, tmp_path):
+    run = Path(shutil.copytree(elsewhere.run_dir, tmp_path / "checked"))
+    elsewhere.render(labels=str(run))
+    before = frames_of(elsewhere.out / f"{UNFILMED}.mp4")
+    (row, *_) = [row for row in load_labels(str(run)).to_pylist() if row["clip_id"] == UNFILMED]
+    checked = row | {"risk": 0.84, "status": "high", "reasons": ["it says that ego stops"]}
+    kept = ("clip_id", "risk", "status", "reasons", "file_size", "file_mtime_ns")
+    path = checks_path(str(run), UNFILMED, row["event_start_timestamp"])
+    Path(path).write_text(to_json({name: checked[name] for name in kept}))
+    again = elsewhere.render(labels=str(run))
+    assert reasons(again) == {"already_done": [FILMED], "schematic": [UNFILMED]}
+    second, card = row["event_start_timestamp"] // 1_000_000 + 1, Layout(HEIGHT).label
+    after = frames_of(elsewhere.out / f"{UNFILMED}.mp4")
+    cards = [frames[second][1][card.top : card.bottom, card.left : card.right] for frames in (before, after)]
+    assert np.abs(cards[0].astype(int) - cards[1]).max() > 60
 
 
 def test_a_folder_of_other_videos_is_refused(elsewhere):

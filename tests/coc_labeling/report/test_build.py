@@ -1,56 +1,15 @@
-import base64
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from builders.pages import Page, report, svg
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.report import build_report
 
 MAX_FIGURE_BYTES = 120_000
-
-
-class Page(HTMLParser):
-    """What a browser would see: tags, links, pictures, the policy, the text."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.handlers: list[str] = []
-        self.policy = ""
-        self.text = ""
-        self.feed(content)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "href", "srcset", "action", "data", "poster"):
-                self.links.append(value)
-            if name.startswith("on"):
-                self.handlers.append(name)
-        if ("http-equiv", "Content-Security-Policy") in attrs:
-            self.policy = dict(attrs)["content"]
-
-    def handle_data(self, data):
-        self.text += f"{data} "
-
-    @property
-    def figures(self) -> list[str]:
-        prefix = "data:image/svg+xml;base64,"
-        return [link for link in self.links if link.startswith(prefix)]
-
-
-def report(tmp_path, *runs, sample=12) -> Page:
-    path = build_report([str(run) for run in runs], str(tmp_path / "out" / "report.html"), sample)
-    return Page(Path(path).read_text())
-
-
-def svg(uri: str) -> str:
-    return base64.b64decode(uri.split(",", 1)[1]).decode()
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +36,7 @@ def test_anchors_lead_to_sections(comma, tmp_path):
     path = build_report([str(comma.experiment)], str(tmp_path / "r.html"), sample=1)
     content = Path(path).read_text()
     anchors = [link[1:] for link in Page(content).links if link.startswith("#")]
-    assert anchors == ["runs", "problems", "meta-actions", "decisions", "clips"]
+    assert anchors == ["runs", "problems", "meta-actions", "decisions", "checks", "judge", "cost", "clips"]
     assert all(f'id="{anchor}"' in content for anchor in anchors)
 
 
@@ -178,7 +137,7 @@ def test_damaged_files_are_stated(comma, tmp_path, content):
 def test_step_1_alone(comma, tmp_path):
     page = report(tmp_path, comma.meta_actions)
     assert "no labels: a run of Step 1" in page.text
-    assert "Decisions" not in page.text
+    assert not {"Decisions", "Checks", "Judge", "Cost"} & {line.strip() for line in page.text.splitlines()}
     assert len(page.figures) == 6
 
 
