@@ -54,6 +54,12 @@ def follow_mps2(lead: Lead, speed_mps: float) -> float:
     return float(ACCELERATION_MPS2 * (wanted / gap) ** 2)
 
 
+def avoid_mps2(lead: Lead) -> float:
+    """Return the deceleration without which ego would run into a lead that goes on as it does."""
+    gap = max(lead.distance_m - EGO_FRONT_M, LEAST_GAP_M)
+    return float(max(lead.closing_mps, 0.0) ** 2 / (2 * gap))
+
+
 def reasons(window: Window, scene: SceneFacts, bend: Bend | None, move: SideMove | None) -> list[Reason]:
     """Return all that calls for less speed at the keyframe, the most urgent first."""
     tick, speed = window.keyframe.frame, float(window.ego.speed[window.row])

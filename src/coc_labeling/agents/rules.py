@@ -4,7 +4,7 @@ A cause is only written where it is observed; where none is, the record says so.
 """
 
 from coc_labeling.agents.base import Agent
-from coc_labeling.agents.reasons import Reason
+from coc_labeling.agents.reasons import DECELERATION_MPS2, Reason, avoid_mps2
 from coc_labeling.agents.situation import Situation, situation
 from coc_labeling.scene import LEAD_RANGE_M, Bend, Kind, Lead, Role
 from coc_labeling.schema import (
@@ -37,7 +37,7 @@ SPEEDS_UP_BEHIND_MPS2 = 0.2  # and one that calls for so much, that which it rea
 MOVES_OFF_BEHIND_MPS2 = 0.6
 WAITS_BEHIND_M = 14.0  # from where ego stands to a lead that stands
 LEAD_STOPS_MPS2 = 2.0  # how a lead that drives is thought to brake
-WAITS_FOR_M = 26.0
+WAITS_FOR_M = 26.0  # from where ego stands to where somebody crosses
 
 _VERBS = {
     "gentle_deceleration": "Decelerate gently",
@@ -99,7 +99,7 @@ class _Draft:
         if facts.slows:
             return self._slowing()
         verb = "Move off" if facts.speed_mps < MOVING_OFF_MPS else _VERBS[facts.action]
-        lead = next((reason for reason in facts.reasons if reason.lead is not None), None)
+        lead = next((one for one in facts.reasons if one.lead and avoid_mps2(one.lead) <= DECELERATION_MPS2), None)
         speeds_up = "acceleration" in facts.action
         least = SPEEDS_UP_BEHIND_MPS2 if speeds_up else FOLLOWED_MPS2
         if facts.speed_mps < MOVING_OFF_MPS:
@@ -111,7 +111,7 @@ class _Draft:
     def _waiting(self) -> tuple[Longitudinal, str]:
         verb = "Remain stopped" if self.facts.stops_in_sec == 0.0 else "Decelerate to a stop"
         for reason in self.facts.reasons:
-            if reason.role is not None and reason.role.nearest_m < WAITS_FOR_M:
+            if reason.role is not None and reason.role.nearest_m < self.facts.stop_distance_m + WAITS_FOR_M:
                 return self._give_way(reason.role, verb)
             if reason.lead is not None and self._stops_for(reason.lead):
                 return self._follow(reason, verb)

@@ -8,6 +8,7 @@ from driving_clips.ego_motion import TICK_SEC, EgoMotion
 
 JOINS_SEC = 2.5  # who is in the path within so long, at the rate at which it and the path draw together, is joined
 JOINS_MPS = 0.4  # a slower drawing together is drift within a lane
+MOST_SLANT = 0.35  # of the speed across to that along the path: 20 degrees; who comes in more steeply crosses or turns
 IN_PATH_M, NEXT_LANE_M = 1.2, 4.8  # centres of the same lane are nearer than the one, of two lanes than the other
 JOINED_RANGE_M = 45.0
 
@@ -29,7 +30,7 @@ def joined_leads(users: RoadUsers | None, ego: EgoMotion, first_tick: int, tick:
     beside = (np.abs(d) > IN_PATH_M) & (np.abs(d) < NEXT_LANE_M) & ~users.in_corridor[:, row]
     soon = (inward >= JOINS_MPS) & (np.abs(d) - inward * JOINS_SEC < IN_PATH_M)
     ahead = (users.near[:, row] > 0.0) & (users.near[:, row] < JOINED_RANGE_M) & users.goes_along[:, row]
-    drives = users.along[:, row] > STANDING_MPS
+    drives = (users.along[:, row] > STANDING_MPS) & (inward <= MOST_SLANT * users.along[:, row])
     speed = float(ego.longitudinal_speed[tick - ego.first_tick])
     return [_lead(users, int(n), row, speed) for n in np.flatnonzero(beside & soon & ahead & drives)]
 

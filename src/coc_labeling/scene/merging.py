@@ -12,7 +12,7 @@ from coc_labeling.scene.side_moves import SideMove
 from coc_labeling.scene.tracks import EGO_HALF_WIDTH_M
 from coc_labeling.scene.users import RoadUsers
 from coc_labeling.schema import Side
-from driving_clips.ego_motion import TICK_SEC, EgoMotion
+from driving_clips.ego_motion import EgoMotion
 from driving_clips.geometry import Floats
 
 LEAST_MPS = 5.0  # of both; slower ones queue and wind
