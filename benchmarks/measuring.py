@@ -26,12 +26,13 @@ class Scale:
     finished_records: int  # of the experiment that is resumed
     real_clips: int  # of 1080p, labelled by a model
     vllm_clips: int  # five windows each, labelled by a tiny model
+    checked_clips: int  # of 40 tracks
     repeats: int
     growing_repeats: int
 
 
-FULL = Scale(4_000, 104, (52, 104, 208), 30_000, 800, 100_000, 100, 30, 5, 2)
-QUICK = Scale(1_000, 4, (2, 4, 8), 3_000, 20, 500, 3, 4, 2, 1)
+FULL = Scale(4_000, 104, (52, 104, 208), 30_000, 800, 100_000, 100, 30, 300, 5, 2)
+QUICK = Scale(1_000, 4, (2, 4, 8), 3_000, 20, 500, 3, 4, 6, 2, 1)
 
 
 @dataclass(frozen=True)

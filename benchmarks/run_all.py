@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import (
+    checks,
     frames,
     growing_runs,
     keyframes,
@@ -27,6 +28,7 @@ MODULES = {
         keyframes,
         frames,
         model_runs,
+        checks,
         vllm_runs,
     )
 }
