@@ -31,6 +31,7 @@ from coc_labeling.schema import Category, CoCLabel, LateralDecision, Provenance,
 from driving_clips.ego_motion import TICK_US
 
 Moment = tuple[str, int]
+STOP_TICKS, UNKNOWN_STOP_MPS = 90, 5.0  # a stop that a label means is over by then
 DECISION_TICKS, BEND_SHOWS_RAD = 30, 0.2
 CALLED_WRONG = 0.5  # more likely wrong than right
 WINDOW_TICKS, HISTORY_TICKS = 60, 10
@@ -165,13 +166,16 @@ def _side_shows(label: CoCLabel, path: np.ndarray, tick: int) -> bool:
     return bool(np.abs(ahead - ahead[0]).max() >= BEND_SHOWS_RAD)
 
 
+def _may_stop(path: np.ndarray, tick: int) -> bool:
+    """Say whether a stop may be true: ego comes to stand or near to it, or the clip ends before that can be told."""
+    speed = path[tick : tick + STOP_TICKS + 1, 0]
+    return bool(speed.min() < (SLOW_MPS if len(path) > tick + STOP_TICKS else UNKNOWN_STOP_MPS))
+
+
 def known_of(row: dict[str, Any], path: np.ndarray, rng: random.Random) -> Known:
     """Return what is known of a moment, from its truth and ego's path."""
     tick = row["t_us"] // TICK_US
-    speed, yaw = (
-        path[tick : tick + WINDOW_TICKS + 1, 0],
-        path[max(tick - HISTORY_TICKS, 0) : tick + WINDOW_TICKS + 1, 1],
-    )
+    yaw = path[max(tick - HISTORY_TICKS, 0) : tick + WINDOW_TICKS + 1, 1]
     change = yaw - yaw[0]
     furthest = float(change[np.argmax(np.abs(change))])
     changes = Side(row["changes_lane"]) if row["changes_lane"] else None
@@ -179,7 +183,7 @@ def known_of(row: dict[str, Any], path: np.ndarray, rng: random.Random) -> Known
         changes = Side(row["direction"])
     bends = abs(furthest) > (0.4 if changes else STRAIGHT_RAD)
     return Known(
-        stands=bool(speed.min() < SLOW_MPS),
+        stands=_may_stop(path, tick),
         has_lead=row["has_lead"] or not row["clear_ahead"],
         changes_lane=changes,
         turns=(Side.LEFT if furthest > 0 else Side.RIGHT) if bends else None,
