@@ -16,6 +16,7 @@ from driving_clips.ego_motion import TICK_SEC
 # The intelligent driver model (Treiber, Hennecke, Helbing 2000, table 1 of arXiv cond-mat/0002177), for a brisk driver.
 GAP_M, HEADWAY_SEC, ACCELERATION_MPS2, DECELERATION_MPS2 = 2.0, 1.2, 1.5, 2.0
 COMFORTABLE_LATERAL_MPS2 = 2.0  # 0.2 g, what road design takes for comfortable (AASHTO Green Book)
+SLOWER = 0.4  # of the speed that a bend calls for: who gets slower than that before it does so for something else
 LEAST_GAP_M = 0.5
 STOP_SHORT_M = 1.0  # before somebody who crosses
 CUT_IN_TICKS = 30
@@ -24,7 +25,7 @@ ARRIVES_SEC = 6.0  # who comes later is let go first by nobody
 ACCEPTED_SEC = 3.0  # the gap that is enough to go before somebody
 CLEARS_SEC = 1.5  # after somebody has left the way, until ego is there
 WALKER_CLEARS_SEC = 4.0  # people on foot may turn round or stand still: one slows down while they are on the road
-STARTS_SEC = 4.0  # who stands for so much longer waits for something else
+STARTS_SEC = 5.0  # who stands for so long after the last one has gone waits for something else
 STANDS_MPS, SETS_OFF_MPS = 0.3, 2.0
 
 
@@ -93,9 +94,10 @@ def _goes_before(window: Window, scene: SceneFacts) -> list[Conflict]:
         unhindered_sec = _gap(conflict) / max(speed, SETS_OFF_MPS)
         near = conflict.role.nearest_m < CROSSING_AHEAD_M and conflict.arrives_sec < ARRIVES_SEC
         meets = conflict.arrives_sec < unhindered_sec + ACCEPTED_SEC
-        if near and meets and conflict.goes_first and waits_sec < conflict.leaves_sec + STARTS_SEC:
+        if near and meets and conflict.goes_first:
             found.append(conflict)
-    return found
+    last_leaves_sec = max((conflict.leaves_sec for conflict in found), default=0.0)
+    return found if waits_sec < last_leaves_sec + STARTS_SEC else []
 
 
 def _waits_sec(window: Window) -> float:
@@ -132,4 +134,6 @@ def _bend_mps2(window: Window, bend: Bend, speed: float) -> float:
     row = min(window.row + round(bend.starts_in_sec / TICK_SEC), len(window.ego) - 1)
     step = np.hypot(*np.diff(window.ego.xyz[window.row : row + 1, :2], axis=0).T).sum()
     comfortable = COMFORTABLE_LATERAL_MPS2 * bend.radius_m
+    if window.ego.speed[window.row : row + 1].min() < SLOWER * np.sqrt(comfortable):
+        return 0.0  # ego stops first, for something else
     return float(max(speed**2 - comfortable, 0.0) / (2 * max(step, 2.0)))

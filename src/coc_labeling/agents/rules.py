@@ -111,7 +111,8 @@ class _Draft:
     def _waiting(self) -> tuple[Longitudinal, str]:
         verb = "Remain stopped" if self.facts.stops_in_sec == 0.0 else "Decelerate to a stop"
         for reason in self.facts.reasons:
-            if reason.role is not None and reason.role.nearest_m < self.facts.stop_distance_m + WAITS_FOR_M:
+            near = reason.role is not None and reason.role.nearest_m < self.facts.stop_distance_m + WAITS_FOR_M
+            if reason.role is not None and near:
                 return self._give_way(reason.role, verb)
             if reason.lead is not None and self._stops_for(reason.lead):
                 return self._follow(reason, verb)

@@ -105,11 +105,7 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
     speed = window.ego.speed
     soon = speed[window.row : min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row) + 1]
     moves_off = _moves_off(soon)
-    move, is_merge = _current_move(window), False
-    if move is None or not move.is_lane_change:
-        joining = find_joining(window.ego, scene.users, scene.first_tick, tick)
-        if joining is not None and _is_current(joining.move, window):
-            move, is_merge = joining.move, joining.is_merge
+    move, is_merge = _current_move(window, scene)
     stops_in_sec = find_stop(window)
     # A path that comes back to its heading further to a side is no curve, though it bends on the way.
     changes_lane = move is not None and move.is_lane_change
@@ -155,8 +151,15 @@ def _driven(window: Window, until_sec: float | None) -> float:
     return float(np.hypot(*np.diff(window.ego.xyz[window.row : last + 1, :2], axis=0).T).sum())
 
 
-def _current_move(window: Window) -> SideMove | None:
-    return next((move for move in side_moves(window.ego) if _is_current(move, window)), None)
+def _current_move(window: Window, scene: SceneFacts) -> tuple[SideMove | None, bool]:
+    """Return the move to a side at the keyframe, and whether it is a merge; others may show what the path does not."""
+    move = next((move for move in side_moves(window.ego) if _is_current(move, window)), None)
+    if move is not None and move.is_lane_change:
+        return move, False
+    joining = find_joining(window.ego, scene.users, scene.first_tick, window.keyframe.frame)
+    if joining is not None and _is_current(joining.move, window):
+        return joining.move, joining.is_merge
+    return move, False
 
 
 def _gap_side(window: Window, scene: SceneFacts) -> Side | None:

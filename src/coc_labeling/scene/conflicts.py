@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coc_labeling.scene.finding_roles import TOWARDS_RAD
+from coc_labeling.scene.finding_roles import TOWARDS_RAD, VEHICLE_CROSSES_MPS, WALKER_CROSSES_MPS
 from coc_labeling.scene.roles import Kind, Role
 from coc_labeling.scene.tracks import EGO_HALF_WIDTH_M
-from coc_labeling.scene.users import STANDING_MPS, RoadUsers
+from coc_labeling.scene.users import RoadUsers
 from coc_labeling.schema import Side
 from driving_clips.ego_motion import TICK_SEC, TICK_US, EgoMotion
 from driving_clips.geometry import Floats
@@ -22,9 +22,7 @@ LEAST_ANGLE_RAD = 0.5  # who comes into the path at less than 30 degrees drives 
 PLACE_STEP_M = 0.5
 EXTENDED_M = 30.0  # beyond the path's driven end; a junction's far side is not further
 RANGE_M = 90.0
-LEAST_WALK_MPS = 0.4
 BEFORE_M = 10.0  # who joins a path that turns is judged by the path's course so long before the place
-PARALLEL_RAD = 0.0
 TURN_OVER_SEC, TURNS_RPS, TURNS_MPS = 0.5, 0.06, 2.0  # how the turning of others is measured; less is noise
 SPEED_LAG_SEC = 0.5  # a velocity over the last second is the one of half a second ago
 QUARTER_RAD = np.pi / 2  # nobody is thought to turn further
@@ -64,7 +62,7 @@ def find_conflicts(ego: EgoMotion, users: RoadUsers | None, first_tick: int, tic
         return ()
     path = _Ahead.of(ego, tick - ego.first_tick)
     row = tick - first_tick
-    least = np.where(users.is_walker, LEAST_WALK_MPS, STANDING_MPS)
+    least = np.where(users.is_walker, WALKER_CROSSES_MPS, VEHICLE_CROSSES_MPS)
     gap = np.hypot(*(users.tracks.xy[:, row] - path.points[0]).T)
     kinds = users.is_vehicle | users.is_rider | users.is_walker
     found = []
@@ -113,7 +111,7 @@ def _conflict(path: _Ahead, users: RoadUsers, n: int, row: int, first_tick: int)
     place = int(np.argmin(gaps[first]))
     before = max(place - round(BEFORE_M / PLACE_STEP_M), 0)
     here, there, now = (_angle(course[first, 2] - path.heading[k]) for k in (place, before, 0))
-    if place == 0 or abs(here) < (LEAST_ANGLE_RAD if first == 0 else PARALLEL_RAD):
+    if place == 0 or abs(here) < LEAST_ANGLE_RAD * (first == 0):
         return None  # beside ego or behind it, or in the path ahead, along it
     if max(abs(here), abs(there)) < LEAST_ANGLE_RAD or min(abs(here), abs(there)) > np.pi - LEAST_ANGLE_RAD:
         return None  # comes into the path along it, or against it beside ego

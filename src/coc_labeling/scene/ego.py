@@ -46,7 +46,7 @@ class Bend:
 
 
 def find_bend(window: Window, more_sec: float = 0.0) -> Bend | None:
-    """Return the curve or turn that ego drives within the window, or so much later; None where it drives straight on."""
+    """Return the curve or turn that ego drives within the window or so much later; None where it drives straight."""
     heading = np.unwrap(window.ego.heading)
     change = heading[window.row : window.last_row + 1 + round(more_sec / TICK_SEC)] - heading[window.row]
     furthest = int(np.argmax(np.abs(change)))

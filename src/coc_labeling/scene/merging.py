@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from coc_labeling.scene.side_moves import SideMove
-from coc_labeling.scene.tracks import EGO_HALF_WIDTH_M
 from coc_labeling.scene.users import RoadUsers
 from coc_labeling.schema import Side
 from driving_clips.ego_motion import EgoMotion
@@ -22,6 +21,7 @@ STRAIGHT_OVER, STRAIGHT_RAD = 15, 0.015  # who turned by less over so many ticks
 ALONG_RAD = 0.3  # whose course differs by more crosses
 ON_LINE_M, PARALLEL_RAD = 0.9, 0.03  # ego is on somebody's line
 SETTLES = 10  # ticks for which it is, for the lane to be the same
+NOISE_M = 0.01  # of ego's place, from tick to tick
 LANE_M = (2.4, 4.2)  # beside the line by so much, ego is in the lane next to it
 RAMP_RAD, RAMP_BEFORE = 0.04, 15  # a lane that came in at such an angle, so many ticks before, is a ramp
 
@@ -96,6 +96,6 @@ def _onto(ego: EgoMotion, rows: np.ndarray, xy: Floats, course: float, track_id:
 def _leaves(offset: Floats) -> int:
     """Return where the last stretch begins that only draws nearer, from a lane's width on."""
     start = len(offset) - 1
-    while start > 0 and offset[start - 1] <= LANE_M[1] and offset[start - 1] >= offset[start] - EGO_HALF_WIDTH_M / 100:
+    while start > 0 and offset[start - 1] <= LANE_M[1] and offset[start - 1] >= offset[start] - NOISE_M:
         start -= 1
     return start
