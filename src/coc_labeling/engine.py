@@ -13,8 +13,8 @@ from batch_runs.progress import progress
 from coc_labeling.agents.base import Agent
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.results import LABELS_SCHEMA, ExperimentFolder
-from coc_labeling.schema import Record, Side, released_content
-from coc_labeling.windows import Window, make_window
+from coc_labeling.schema import Record, released_content
+from coc_labeling.windows import Window, make_window, side_of
 from coc_labeling.work import (
     DISK_FULL,
     GroupTask,
@@ -86,7 +86,7 @@ class GroupLabeller:
     def _label(
         self, keyframe: Keyframe, ego: EgoMotion, timeline: Timeline, obstacles: ObstacleTracks | None
     ) -> dict[str, Any]:
-        side = Side(self.loader.driving_side(keyframe.clip_id))
+        side = side_of(self.loader.driving_side(keyframe.clip_id))
         window = make_window(keyframe, ego, timeline, obstacles, self.history_sec, self.future_sec, driving_side=side)
         record = self._record(window)
         try:

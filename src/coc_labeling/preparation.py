@@ -9,8 +9,7 @@ from coc_labeling.agents.base import PreparedWindow
 from coc_labeling.conversation import CameraFrames
 from coc_labeling.footage import Footage
 from coc_labeling.keyframes import Keyframe
-from coc_labeling.schema import Side
-from coc_labeling.windows import Window, make_window
+from coc_labeling.windows import Window, make_window, side_of
 from coc_labeling.work import GroupTask, Problem, problem_of
 from driving_clips.errors import ClipError, ClipFailedError, ClipRejectedError, DatasetError
 from driving_clips.obstacles import ObstacleTracks
@@ -94,7 +93,7 @@ class ClipPreparer:
         timeline = task.timelines.get(clip.clip_id, Timeline(clip.clip_id, ()))
         samples = self.loader.samples(clip) if self.agent.needs_history else None
         tracks = self._tracks(clip) if self.agent.needs_tracks else None
-        side = Side(self.loader.driving_side(clip.clip_id))
+        side = side_of(self.loader.driving_side(clip.clip_id))
         windows = []
         for keyframe in keyframes:
             try:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.schema import MetaActionSpan, Side, WindowInfo
+from driving_clips.driving_sides import DrivingSide
 from driving_clips.ego_motion import LAST_TICK, TICK_SEC, EgoMotion, EgoSamples
 from driving_clips.errors import ClipRejectedError
 from driving_clips.geometry import Floats
@@ -66,7 +67,7 @@ class Window:
         history_sec: how far the window reaches back from t0.
         future_sec: how far it reaches ahead.
         samples: ego motion of the whole clip as recorded, for agents that ask what was known when; else None.
-        driving_side: the side of the road that traffic keeps to.
+        driving_side: the side of the road that traffic keeps to; None where it is not known.
     """
 
     keyframe: Keyframe
@@ -76,7 +77,7 @@ class Window:
     history_sec: float
     future_sec: float
     samples: EgoSamples | None = None
-    driving_side: Side = Side.RIGHT
+    driving_side: Side | None = None
 
     @property
     def t0_us(self) -> int:
@@ -119,6 +120,11 @@ class Window:
         )
 
 
+def side_of(said: DrivingSide | None) -> Side | None:
+    """Return the side that a dataset says traffic keeps to; None where it does not say it."""
+    return None if said is None else Side(said)
+
+
 def make_window(
     keyframe: Keyframe,
     ego: EgoMotion,
@@ -127,7 +133,7 @@ def make_window(
     history_sec: float,
     future_sec: float,
     samples: EgoSamples | None = None,
-    driving_side: Side = Side.RIGHT,
+    driving_side: Side | None = None,
 ) -> Window:
     """Return the window of a keyframe; raises ClipRejectedError where ego motion does not cover the keyframe."""
     last = ego.first_tick + len(ego) - 1

@@ -106,9 +106,9 @@ class TrajectoryLoader:
             raise ClipFailedError("changed", f"{clip.source}: clip {clip.clip_id} is not in it any more.")
         return found
 
-    def driving_side(self, clip_id: str) -> DrivingSide:
-        """Return the side of the road that traffic keeps to in a clip; the right one where nobody says it."""
-        return self._driving_side or self.dataset.driving_side(clip_id) or "right"
+    def driving_side(self, clip_id: str) -> DrivingSide | None:
+        """Return the side of the road that traffic keeps to in a clip; None where nobody says it."""
+        return self._driving_side or self.dataset.driving_side(clip_id)
 
     def obstacles(self, clip: LoadedClip) -> ObstacleTracks | None:
         """Read a clip's obstacle tracks in its local frame, on its clock; None where the dataset has none.

@@ -31,11 +31,11 @@ def test_pai_says_it_by_the_clip_s_country(tmp_path):
     assert [dataset.driving_side(clip) for clip in "abcd"] == ["left", "right", None, None]
 
 
-def test_what_is_configured_comes_first_and_the_right_side_last(tmp_path):
+def test_what_is_configured_comes_first(tmp_path):
     dataset = pai(tmp_path, pa.table({"clip_id": ["a"], "country": ["Japan"]}))
     assert TrajectoryLoader(dataset, driving_side="right").driving_side("a") == "right"
     assert TrajectoryLoader(dataset).driving_side("a") == "left"
-    assert TrajectoryLoader(dataset).driving_side("unknown") == "right"
+    assert TrajectoryLoader(dataset).driving_side("unknown") is None
 
 
 def test_metadata_of_another_form_is_said_and_ignored(tmp_path, caplog):

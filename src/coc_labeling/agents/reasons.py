@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from coc_labeling.scene import Bend, Conflict, Kind, Lead, Role, SceneFacts, SideMove, find_conflicts, joined_leads
+from coc_labeling.scene.following import LEAST_GAP_M, follow_mps2
 from coc_labeling.scene.tracks import EGO_FRONT_M
 from coc_labeling.scene.users import WALKERS
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
 
-# The intelligent driver model (Treiber, Hennecke, Helbing 2000, table 1 of arXiv cond-mat/0002177), for a brisk driver.
-GAP_M, HEADWAY_SEC, ACCELERATION_MPS2, DECELERATION_MPS2 = 2.0, 1.2, 1.5, 2.0
 COMFORTABLE_LATERAL_MPS2 = 2.0  # 0.2 g, what road design takes for comfortable (AASHTO Green Book)
 SLOWER = 0.4  # of the speed that a bend calls for: who gets slower than that before it does so for something else
-LEAST_GAP_M = 0.5
 STOP_SHORT_M = 1.0  # before somebody who crosses
 CUT_IN_TICKS = 30
 CROSSING_AHEAD_M = 50.0
@@ -45,20 +43,6 @@ class Reason:
     cut_in: Role | None = None
     role: Role | None = None
     bend: Bend | None = None
-
-
-def follow_mps2(lead: Lead, speed_mps: float) -> float:
-    """Return the deceleration that a lead calls for in the intelligent driver model."""
-    gap = max(lead.distance_m - EGO_FRONT_M, LEAST_GAP_M)
-    closing = speed_mps * lead.closing_mps / (2 * np.sqrt(ACCELERATION_MPS2 * DECELERATION_MPS2))
-    wanted = GAP_M + max(0.0, HEADWAY_SEC * speed_mps + closing)
-    return float(ACCELERATION_MPS2 * (wanted / gap) ** 2)
-
-
-def avoid_mps2(lead: Lead) -> float:
-    """Return the deceleration without which ego would run into a lead that goes on as it does."""
-    gap = max(lead.distance_m - EGO_FRONT_M, LEAST_GAP_M)
-    return float(max(lead.closing_mps, 0.0) ** 2 / (2 * gap))
 
 
 def reasons(window: Window, scene: SceneFacts, bend: Bend | None, move: SideMove | None) -> list[Reason]:

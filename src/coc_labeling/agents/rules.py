@@ -4,9 +4,10 @@ A cause is only written where it is observed; where none is, the record says so.
 """
 
 from coc_labeling.agents.base import Agent
-from coc_labeling.agents.reasons import DECELERATION_MPS2, Reason, avoid_mps2
+from coc_labeling.agents.reasons import Reason
 from coc_labeling.agents.situation import Situation, situation
 from coc_labeling.scene import LEAD_RANGE_M, Bend, Kind, Lead, Role
+from coc_labeling.scene.following import DECELERATION_MPS2, avoid_mps2
 from coc_labeling.schema import (
     UNOBSERVED,
     Category,

@@ -19,7 +19,8 @@ from coc_labeling.errors import RecordError
 from coc_labeling.records import RELEASED, from_yaml
 from coc_labeling.results import as_row as label_row
 from coc_labeling.scene.facts import scene_facts
-from coc_labeling.schema import CoCLabel, FactSource, Side
+from coc_labeling.schema import CoCLabel, FactSource
+from coc_labeling.windows import side_of
 from coc_labeling.work import GroupTask, Problem, item_of, write_error
 from driving_clips import files
 from driving_clips.errors import ClipError, ClipFailedError
@@ -139,7 +140,7 @@ class GroupChecker:
             raise loaded.result
         obstacles = self.loader.obstacles(loaded)
         try:
-            scene = scene_facts(loaded.result, obstacles, Side(self.loader.driving_side(clip_id)))
+            scene = scene_facts(loaded.result, obstacles, side_of(self.loader.driving_side(clip_id)))
         except Exception as error:  # whatever tracks make it stumble over costs this clip only
             raise ClipFailedError("crashed", f"scene facts: {type(error).__name__}: {error}") from error
         return ClipToCheck(

@@ -7,6 +7,7 @@ their makers, so that "up to it" holds as far as theirs does.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 from coc_labeling.scene.clock import clock_offset_sec
 from coc_labeling.scene.ego import lane_shifts
 from coc_labeling.scene.finding_roles import find_roles
+from coc_labeling.scene.following import as_lead
 from coc_labeling.scene.path import DrivenPath
 from coc_labeling.scene.roles import Kind, Lead, Role
 from coc_labeling.scene.side_moves import SideMove
 from coc_labeling.scene.tracks import on_ticks
-from coc_labeling.scene.users import LEAD_RANGE_M, SPEED_TICKS, RoadUsers, road_users
+from coc_labeling.scene.users import LEAD_RANGE_M, RoadUsers, road_users
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
-from driving_clips.ego_motion import TICK_SEC, TICK_US, EgoMotion
+from driving_clips.ego_motion import TICK_US, EgoMotion
 from driving_clips.geometry import Floats
 from driving_clips.obstacles import ObstacleTracks
 
@@ -48,7 +50,7 @@ class SceneFacts:
     Attributes:
         ego: ego motion of the whole clip.
         first_tick: of the clip clock, of the first of the R ticks that facts are stated of.
-        driving_side: the side of the road that traffic keeps to.
+        driving_side: the side of the road that traffic keeps to; None where it is not known.
         curvature: (R,) 1/m of the driven path at ego's place, left positive.
         has_tracks: whether there are tracks that can be relied on; without them nothing about others is observable.
         range_m: how far ahead others were seen, at most ``LEAD_RANGE_M``.
@@ -60,7 +62,7 @@ class SceneFacts:
 
     ego: EgoMotion
     first_tick: int
-    driving_side: Side
+    driving_side: Side | None
     curvature: Floats
     has_tracks: bool
     range_m: float
@@ -91,20 +93,11 @@ class SceneFacts:
 
     def _as_lead(self, n: int, tick: int) -> Lead:
         assert self.users is not None
-        users, row = self.users, tick - self.first_tick
-        ego_speed = float(self.ego.longitudinal_speed[tick - self.ego.first_tick])
-        speed, distance = float(users.along[n, row]), float(users.near[n, row])
-        ago = max((k for k in SPEED_TICKS if row >= k and np.isfinite(users.along[n, row - k])), default=0)
-        change = (speed - float(users.along[n, row - ago])) / (ago * TICK_SEC) if ago else 0.0
-        return Lead(
-            track_id=str(users.tracks.track_id[n]),
-            label_class=str(users.tracks.label_class[n]),
-            distance_m=distance,
-            speed_mps=speed,
-            closing_mps=ego_speed - speed,
-            acceleration_mps2=change,
-            time_gap_sec=distance / ego_speed if ego_speed > 0 else float("inf"),
-        )
+        return as_lead(self.users, n, tick - self.first_tick, float(self._ego_mps[tick - self.ego.first_tick]))
+
+    @cached_property
+    def _ego_mps(self) -> Floats:
+        return self.ego.longitudinal_speed
 
     def during(self, first_tick: int, last_tick: int, kinds: Iterable[Kind] = tuple(Kind)) -> list[Role]:
         """Return the roles of some kinds that hold at any tick from the first to the last, both included."""
@@ -135,7 +128,7 @@ class SceneFacts:
 def scene_facts(
     ego: EgoMotion,
     obstacles: ObstacleTracks | None,
-    driving_side: Side = Side.RIGHT,
+    driving_side: Side | None = None,
     rows: NDArray[np.intp] | None = None,
 ) -> SceneFacts:
     """Return the facts of a clip, or of some of its rows.
@@ -144,7 +137,7 @@ def scene_facts(
         ego: ego motion of the whole clip: its path is known past the rows.
         obstacles: tracks in the clip's local frame; None where the dataset has none. What shall not be known is left
             out by the caller.
-        driving_side: the side of the road that traffic keeps to.
+        driving_side: the side of the road that traffic keeps to; None where it is not known.
         rows: of ego motion to state facts about, one after the other; all by default.
     """
     rows = np.arange(len(ego)) if rows is None else rows
@@ -165,7 +158,7 @@ def scene_facts(
         return SceneFacts(ego, first_tick, driving_side, curvature, False, 0.0, (), (), tuple(problems), None)
     users = road_users(ticked, ego, rows, path)
     tracks = _seen_tracks(users)
-    roles = find_roles(users, first_tick, ego.heading[rows], lane_shifts(ego, path))
+    roles = find_roles(users, first_tick, ego.heading[rows], lane_shifts(ego, path), driving_side)
     reach = _range(users)
     return SceneFacts(ego, first_tick, driving_side, curvature, True, reach, roles, tracks, tuple(problems), users)
 

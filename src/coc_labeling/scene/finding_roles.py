@@ -31,7 +31,7 @@ VEHICLE_REACH_M, WALKER_REACH_M = 60.0, 10.0  # from the path: crossing begins n
 SWATH_MARGIN_M = 0.7
 REACHES_SEC = 5.0
 TOWARDS_RAD = 2.27  # 130 degrees: who comes from ahead, and crosses where ego turns off
-ONCOMING_M = 7.0
+ONCOMING_M, ONCOMING_OWN_M = 7.0, 3.5  # to the side that oncoming traffic belongs to, and to ego's own
 ADJACENT_BACK_M, ADJACENT_AHEAD_M = -12.0, 40.0
 BESIDE_CLEARANCE_M, BESIDE_BACK_M, BESIDE_RANGE_M = 2.5, -5.0, 50.0
 QUEUE_MPS, QUEUE_RANGE_M = 2.0, 60.0
@@ -95,7 +95,7 @@ def _runs(mask: Mask) -> list[tuple[int, int]]:
 
 
 def find_roles(
-    users: RoadUsers, first_tick: int, ego_heading: Floats, shifts: list[tuple[float, float]]
+    users: RoadUsers, first_tick: int, ego_heading: Floats, shifts: list[tuple[float, float]], driving_side: Side | None
 ) -> tuple[Role, ...]:
     """Return all roles, by their start.
 
@@ -104,6 +104,7 @@ def find_roles(
         first_tick: of the clip clock.
         ego_heading: (R,) rad at these ticks.
         shifts: stretches of s where ego itself changes lanes; there others seem to move aside without doing so.
+        driving_side: the side of the road that traffic keeps to; None where it is not known.
     """
     if not len(users):
         return ()
@@ -118,7 +119,7 @@ def find_roles(
         *_cut_ins(stretches, own_moves),
         *_cut_outs(stretches, leads, own_moves),
         *_crossers(stretches, crossing),
-        *stretches.roles(Kind.ONCOMING, _oncoming(users)),
+        *stretches.roles(Kind.ONCOMING, _oncoming(users, driving_side)),
         *stretches.roles(Kind.ADJACENT, _adjacent(users)),
         *stretches.roles(Kind.BESIDE, _beside(users)),
         *stretches.roles(Kind.IN_PATH, _in_path(users)),
@@ -221,10 +222,15 @@ def _crossers(stretches: Stretches, crossing: Mask) -> Iterator[Role]:
                 yield stretches.role(Kind.ONCOMING, int(n), start, end, from_side)
 
 
-def _oncoming(users: RoadUsers) -> Mask:
+def _oncoming(users: RoadUsers, driving_side: Side | None) -> Mask:
+    """Say who comes towards ego near its path: in the lanes of the other side where that is known, or in ego's own."""
     kinds = (users.is_vehicle | users.is_rider)[:, None]
     against = (users.along < -ONCOMING_MPS) & (np.abs(users.along) > np.abs(users.left))
-    return kinds & against & (np.abs(users.d) <= ONCOMING_M) & (users.near > 0.0) & (users.near <= QUEUE_RANGE_M + 20.0)
+    place = (np.abs(users.d) <= ONCOMING_M) & (users.near > 0.0)
+    if driving_side is not None:
+        across = users.d if driving_side is Side.RIGHT else -users.d  # positive where oncoming traffic belongs
+        place &= across >= -ONCOMING_OWN_M
+    return kinds & against & place & (users.near <= QUEUE_RANGE_M + 20.0)
 
 
 def _adjacent(users: RoadUsers) -> Mask:

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from coc_labeling.scene.following import as_lead
 from coc_labeling.scene.roles import Lead
-from coc_labeling.scene.users import SPEED_TICKS, STANDING_MPS, RoadUsers
-from driving_clips.ego_motion import TICK_SEC, EgoMotion
+from coc_labeling.scene.users import STANDING_MPS, RoadUsers
+from driving_clips.ego_motion import EgoMotion
 
 JOINS_SEC = 2.5  # who is in the path within so long, at the rate at which it and the path draw together, is joined
 JOINS_MPS = 0.4  # a slower drawing together is drift within a lane
@@ -32,20 +33,4 @@ def joined_leads(users: RoadUsers | None, ego: EgoMotion, first_tick: int, tick:
     ahead = (users.near[:, row] > 0.0) & (users.near[:, row] < JOINED_RANGE_M) & users.goes_along[:, row]
     drives = (users.along[:, row] > STANDING_MPS) & (inward <= MOST_SLANT * users.along[:, row])
     speed = float(ego.longitudinal_speed[tick - ego.first_tick])
-    return [_lead(users, int(n), row, speed) for n in np.flatnonzero(beside & soon & ahead & drives)]
-
-
-def _lead(users: RoadUsers, n: int, row: int, ego_speed: float) -> Lead:
-    speed, distance = float(users.along[n, row]), float(users.near[n, row])
-    ago = max((k for k in SPEED_TICKS if row >= k and np.isfinite(users.along[n, row - k])), default=0)
-    change = (speed - float(users.along[n, row - ago])) / (ago * TICK_SEC) if ago else 0.0
-    time_gap = distance / ego_speed if ego_speed > 0.1 else np.inf
-    return Lead(
-        str(users.tracks.track_id[n]),
-        str(users.tracks.label_class[n]),
-        distance,
-        speed,
-        ego_speed - speed,
-        change,
-        float(time_gap),
-    )
+    return [as_lead(users, int(n), row, speed) for n in np.flatnonzero(beside & soon & ahead & drives)]

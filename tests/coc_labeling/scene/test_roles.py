@@ -18,6 +18,7 @@ from builders.scenes import (
     window_at,
 )
 from coc_labeling.scene import Kind, facts_until_keyframe, scene_facts
+from coc_labeling.schema import Side
 
 CRUISE = drive(speed=10.0)
 T = CRUISE.t_us / 1e6
@@ -134,6 +135,14 @@ def test_who_comes_towards_ego_near_the_path_is_oncoming(y, side):
     (role,) = roles_of(boxes("7", 150 - 9.0 * T, y, CRUISE.t_us), Kind.ONCOMING)
     assert role.side == side
     assert role.clearance_m == pytest.approx(3.5 - 0.95 - 1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("keeps", "y", "there"), [("right", 5, 1), ("right", -5, 0), ("left", 5, 0), ("left", -5, 1)])
+def test_where_traffic_is_known_to_keep_to_a_side_oncoming_traffic_is_on_the_other_one(keeps, y, there):
+    tracks = boxes("7", 150 - 9.0 * T, float(y), CRUISE.t_us)
+    found = scene_facts(motion_of(CRUISE), tracks, Side(keeps)).roles
+    assert len([role for role in found if role.kind == Kind.ONCOMING]) == there
+    assert roles_of(tracks, Kind.ONCOMING)
 
 
 @pytest.mark.parametrize(("y", "side"), [(2.6, "left"), (-2.6, "right")])
