@@ -74,8 +74,9 @@ def _keep(recording: Recording, folder: Path, rng: random.Random, made: Counter[
     rows = []
     for clip in chosen:
         ego = Ego(scene, clip.ego)
+        yaw = ego.motion.rear_yaw[clip.row : clip.row + clips.TICKS]
         for tick in sorted(keyframes.get(clip.clip_id, ())):
-            rows.append(truth_table.row(clip, tick, ego.truth(clip.row + tick), tracks[clip.clip_id]))
+            rows.append(truth_table.row(clip, tick, ego.truth(clip.row + tick), tracks[clip.clip_id], yaw))
     return rows
 
 

@@ -140,6 +140,10 @@ def report(judged: list[Judged]) -> str:
     lines = [f"{len(judged)} moments in {len({j.truth['clip_id'] for j in judged})} clips"]
     unclear = sum(1 for j in judged if j.truth["ambiguous"])
     lines.append(f"ambiguous: {unclear} ({unclear / max(len(judged), 1):.1%})")
+    seen = [j.longitudinal for j in judged if j.truth["shown_by_tracks"] or not j.truth["causes"]]
+    lines.append(
+        _share("decisions on speed where tracks can show why, or nothing holds ego back", seen, DECISIONS_REACH)
+    )
     for name, what, reach in (
         ("longitudinal", "decisions on speed", DECISIONS_REACH),
         ("lateral", "decisions on the lane", DECISIONS_REACH),

@@ -7,6 +7,7 @@ from benchmarks.traffic.recording import STEP_SEC, Driven, Reason
 from benchmarks.traffic.scenes import Cause, Driver, distance, edge, index, turned
 from coc_labeling.schema import Category, Relation, Side
 
+MEETS_M = 3.5  # whose way ego's path crosses comes so near to it
 MATCH_MPS2 = 0.12  # how near the driven acceleration is to that of the constraint that binds
 WEAK_MPS2 = 0.15  # how much less than on an empty road is nothing
 MINOR = frozenset("mgsZo")
@@ -179,6 +180,7 @@ class Reasons:
         if turn is None:
             return []
         heading = self.driven.angle[max(turn.start - 10, 0)]
+        path = self.motion.place(self.motion.s[row] + np.arange(0.0, 60.0, 2.0))
         found = []
         for name, driven in self.scene.recording.driven.items():
             there = self.scene.at(name, row + self.driven.first_step)
@@ -189,7 +191,8 @@ class Reasons:
                 or distance(driven.xy[there], self.driven.xy[row]) > 80.0
             ):
                 continue
-            if any(lane.startswith(junction) for lane in driven.lane[there : there + 50]):
+            meets = np.hypot(*(path - self.scene.motion(name).center[there : there + 50, None]).T).min() < MEETS_M
+            if meets and any(lane.startswith(junction) for lane in driven.lane[there : there + 50]):
                 cause = Cause(Category.CRITICAL_OBJECT, Relation.ONCOMING, track=name, what="oncoming vehicle")
                 found.append((distance(driven.xy[there], self.driven.xy[row]), cause))
         return [cause for _, cause in sorted(found, key=lambda item: item[0])]
@@ -216,7 +219,9 @@ class Reasons:
     def _limit(self, row: int, reason: Reason) -> Cause:
         """Return what a lower limit ahead stands for: a turn, a curve, or just a limit."""
         s = self.motion.s[row] + reason.limit_m
-        length = min(self.lanes[reason.limit_lane][2], 80.0)
+        length = min(self.lanes[reason.limit_lane][2], 80.0, self.motion.grid[-1] - s - 5.0)  # as far as it drives
+        if length < 0.0:
+            return Cause(Category.TRAFFIC_CONTROL, what="lower speed limit")
         behind = self.motion.place(np.array([s - 6.0, s - 1.0]))
         beyond = self.motion.place(np.array([s + length - 1.0, s + length + 4.0]))
         angles = [np.arctan2(*(pair[1] - pair[0])[::-1]) for pair in (behind, beyond)]

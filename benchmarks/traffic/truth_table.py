@@ -1,6 +1,7 @@
 """The truth as a table: a row per keyframe."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.traffic.clips import Clip, Tracks
+from benchmarks.traffic.motion import Floats
 from benchmarks.traffic.scenes import Cause
 from benchmarks.traffic.truth import Truth
-from coc_labeling.schema import LongitudinalDecision
+from coc_labeling.schema import LongitudinalDecision, Side
 from driving_clips.ego_motion import TICK_US
 
+BEND_RAD = 0.15  # of ego's heading up to the clip's end
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 _CAUSE = pa.struct(
     [
@@ -55,9 +58,11 @@ SCHEMA = pa.schema(
 )
 
 
-def row(clip: Clip, tick: int, truth: Truth, tracks: Tracks) -> dict[str, Any]:
-    """Return one moment's row; road users by their track ids in the clip."""
-    causes = [_cause(cause, tracks, tick) for cause in truth.causes]
+def row(clip: Clip, tick: int, truth: Truth, tracks: Tracks, yaw: Floats) -> dict[str, Any]:
+    """Return one moment's row; road users by their track ids in the clip, ``yaw`` is ego's at the clip's ticks."""
+    turned = yaw[tick:] - yaw[tick]
+    bends = {Side.LEFT: float(turned.max()), Side.RIGHT: float(-turned.min())}
+    causes = [_cause(cause, tracks, tick, bends) for cause in truth.causes]
     return {
         "clip_id": clip.clip_id,
         "t_us": tick * TICK_US,
@@ -74,7 +79,7 @@ def row(clip: Clip, tick: int, truth: Truth, tracks: Tracks) -> dict[str, Any]:
         "lateral": str(truth.lateral),
         "direction": None if truth.direction is None else str(truth.direction),
         "lateral_accepted": [f"{d}:{side}" if side else str(d) for d, side in dict.fromkeys(truth.lateral_accepted)],
-        "lateral_causes": [_cause(cause, tracks, tick) for cause in truth.lateral_causes],
+        "lateral_causes": [_cause(cause, tracks, tick, bends) for cause in truth.lateral_causes],
         "lateral_ambiguous": truth.lateral_ambiguous,
         "lead": tracks.ids.get(truth.lead or ""),
         "lead_gap_m": truth.lead_gap_m,
@@ -82,7 +87,7 @@ def row(clip: Clip, tick: int, truth: Truth, tracks: Tracks) -> dict[str, Any]:
         "clear_ahead": truth.clear_ahead,
         "weak": truth.weak,
         "changes_lane": None if truth.changes_lane is None else str(truth.changes_lane),
-        "later": _cause(truth.later, tracks, tick) if truth.later else None,
+        "later": _cause(truth.later, tracks, tick, bends) if truth.later else None,
         "ego": clip.ego,
     }
 
@@ -93,7 +98,7 @@ def _counts(truth: Truth) -> bool:
     return bool(truth.causes) and not truth.weak and not alone
 
 
-def _cause(cause: Cause, tracks: Tracks, tick: int) -> dict[str, Any]:
+def _cause(cause: Cause, tracks: Tracks, tick: int, bends: Mapping[Side, float]) -> dict[str, Any]:
     track = tracks.ids.get(cause.track or "")
     return {
         "category": str(cause.category),
@@ -101,8 +106,15 @@ def _cause(cause: Cause, tracks: Tracks, tick: int) -> dict[str, Any]:
         "side": None if cause.side is None else str(cause.side),
         "track_id": track,
         "what": cause.what,
-        "shown": cause.shown_by_tracks and (cause.track is None or tracks.seen(cause.track, tick)),
+        "shown": cause.shown_by_tracks and _is_shown(cause, tracks, tick, bends),
     }
+
+
+def _is_shown(cause: Cause, tracks: Tracks, tick: int, bends: Mapping[Side, float]) -> bool:
+    """Say whether the clip shows a cause: a road user in sight by then, a bend that ego drives before the clip ends."""
+    if cause.track is not None:
+        return tracks.seen(cause.track, tick)
+    return max(bends.values()) >= BEND_RAD if cause.side is None else bends[cause.side] >= BEND_RAD
 
 
 def write(rows: list[dict[str, Any]], path: Path) -> pa.Table:
