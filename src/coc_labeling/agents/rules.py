@@ -29,7 +29,7 @@ MOVING_OFF_MPS = 0.5
 TURN_SOON_SEC = 3.0
 CURVE_AHEAD_SEC = 4.0
 CURVE_MAX_RADIUS_M = 150.0  # wider curves are no reason to slow down
-PRESSES_MPS2 = 0.4  # a lead that draws away and calls for so much is still too near
+PRESSES_MPS2 = 0.3  # a lead that draws away and calls for so much is still too near
 HOLDS_MPS2 = 0.25  # who calls for less deceleration does not explain one
 # A lead that calls for so much sets the speed that ego keeps: at equal speeds one at a time gap of 3 s, beyond which a
 # vehicle counts as free in traffic engineering (follower threshold of the Highway Capacity Manual 2000).
