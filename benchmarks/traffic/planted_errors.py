@@ -119,6 +119,8 @@ def make(data: Path, seed: int) -> list[Planted]:
     for row in truth_table.read(data / "truth.parquet"):
         if row["ambiguous"] or row["lateral_ambiguous"] or row["weak"]:
             continue
+        if row["lateral"] == LateralDecision.KEEP_LANE and len(row["lateral_accepted"]) > 1:
+            continue  # a move may be named or left out here: neither is an error
         if row["clip_id"] not in paths:
             paths[row["clip_id"]] = _path(data / "clips" / f"{row['clip_id']}.csv")
         path = paths[row["clip_id"]]

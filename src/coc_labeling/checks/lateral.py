@@ -9,9 +9,11 @@ from coc_labeling.checks.driven import LANE_CHANGES, SHIFTS, DrivenFacts, sides_
 from coc_labeling.checks.placing import passing_side, roles_around
 from coc_labeling.checks.sideways import Move
 from coc_labeling.reading.reading import Motion
+from coc_labeling.scene.merging import find_joining
 from coc_labeling.scene.roles import Kind
 from coc_labeling.schema import Category, FactSource, LateralDecision, Side
 from coc_labeling.schema import LongitudinalDecision as Speed
+from driving_clips.ego_motion import TICK_SEC
 
 OVER = frozenset(
     {
@@ -309,6 +311,17 @@ def _clear_change(driven: DrivenFacts) -> Move | None:
     return next(ahead, None)
 
 
+def _joining(case: Case) -> Move | None:
+    """Return ego's move onto the line that somebody drives along, such as a merge from a ramp, if it begins soon."""
+    scene = case.scene
+    joining = find_joining(scene.ego, scene.users, scene.first_tick, case.t0)
+    if joining is None:
+        return None
+    starts, ends = ((tick - case.t0) * TICK_SEC for tick in (joining.move.start_tick, joining.move.end_tick))
+    soon = starts <= CHANGE_SOON_SEC and ends > ENDS_SEC and starts + ends > -ENDS_SEC
+    return Move(joining.move.side, joining.move.offset_m, starts, ends, sure=True) if soon else None
+
+
 class UnmentionedCheck(Check):
     """What ego notably does sideways is mentioned."""
 
@@ -330,7 +343,7 @@ class UnmentionedCheck(Check):
                 side = name.rpartition("_")[2]
                 reason = f"ego nudges to the {side}, which it does not mention"
                 yield self.contradicted(f"nudge {side}", reason, 0.4, TIMELINE)
-        if not changes and (change := _clear_change(driven)) is not None:
+        if not changes and (change := _clear_change(driven) or _joining(case)) is not None:
             yield from self._change_of_path(change, case)
         yield from self._turn(case)
 
