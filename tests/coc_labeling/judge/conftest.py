@@ -1,10 +1,10 @@
 from collections.abc import Callable
 
 import pytest
-from coc_labeling.planting import Error
 
 from builders.judges import JudgeCommand, ScriptedJudge, label_and_judge
 from coc_labeling.judge import controls
+from coc_labeling.planting import Error
 from coc_labeling.schema import CoCLabel, Component, Longitudinal
 
 
