@@ -57,6 +57,7 @@ class _Deciding:
         self.near = [t for t in [*self.own, *later] if not t.negated] or [t for t in things if not t.negated]
 
     def decision(self) -> SaidDecision | None:
+        """Return what the deed says of ego; None where it says no decision, motion or side."""
         deed = self.deed
         if deed.act.kind is Kind.LEAVE:
             return None

@@ -84,6 +84,7 @@ class _Ahead:
 
     @classmethod
     def of(cls, ego: EgoMotion, row: int) -> "_Ahead":
+        """Return ego's way from a row on, as it is driven and then straight on."""
         xy, heading = ego.xyz[row:, :2], np.unwrap(ego.heading[row:])
         way = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
         kept = np.flatnonzero(np.diff(way, prepend=-1.0) > 1e-6)

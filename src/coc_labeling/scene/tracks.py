@@ -117,6 +117,7 @@ class _BoxTable:
 
     @classmethod
     def of(cls, boxes: ObstacleTracks) -> "_BoxTable":
+        """Sort boxes by track and time, keep the first of equal times, and cut tracks where an id jumps."""
         order = np.lexsort((boxes.t_us, boxes.track_id))
         ids, t_us = boxes.track_id[order], boxes.t_us[order]
         again = np.concatenate([[False], (ids[1:] == ids[:-1]) & (t_us[1:] == t_us[:-1])]) if len(ids) else ids == ""
