@@ -189,17 +189,26 @@ def _passed(scene: SceneFacts, move: SideMove, tick: int, speed: float) -> Role 
     found = []
     for role in scene.during(tick, tick, [Kind.BESIDE, Kind.ADJACENT, Kind.ONCOMING, Kind.IN_PATH]):
         distance = now(scene, role, tick)
-        fits = role.side in (other, None) and role.clearance_m < PASSED_CLEARANCE_M
+        fits = role.side in (other, None) and role.clearance_m < PASSED_CLEARANCE_M and _has_width(scene, role)
         if fits and PASSED_BACK_M < distance < furthest:
             found.append((distance, role))
     return min(found, key=lambda pair: abs(pair[0]), default=(0.0, None))[1]
+
+
+def _has_width(scene: SceneFacts, role: Role) -> bool:
+    """Say whether a road user's width was ever measured: without it, as from a radar, its clearance is not known."""
+    if scene.users is None:
+        return False
+    own = scene.users.tracks.track_id == role.track_id
+    return bool(np.isfinite(scene.users.tracks.size[own, :, 1]).any())
 
 
 def _squeezes_past(scene: SceneFacts, tick: int) -> Role | None:
     found = []
     for role in scene.during(tick, tick, [Kind.BESIDE, Kind.IN_PATH]):
         distance = now(scene, role, tick)
-        if role.clearance_m < SQUEEZED_CLEARANCE_M and 0.0 < distance < SQUEEZED_AHEAD_M:
+        near = role.clearance_m < SQUEEZED_CLEARANCE_M and _has_width(scene, role)
+        if near and 0.0 < distance < SQUEEZED_AHEAD_M:
             found.append((distance, role))
     return min(found, key=lambda pair: pair[0], default=(0.0, None))[1]
 

@@ -243,3 +243,12 @@ def test_boxes_after_the_keyframe_change_no_label(seed, frame):
     tracks = random_boxes(seed, d)
     history = tracks.select(tracks.t_us <= frame * 100_000)
     assert label_at(d, frame, tracks) == label_at(d, frame, history)
+
+
+@pytest.mark.parametrize(("size", "decision"), [((4.5, 1.9, 1.6), "nudge_in_lane"), ((np.nan,) * 3, "keep_lane")])
+def test_ego_keeps_clear_only_of_what_has_a_known_width(size, decision):
+    inside = lambda t: (t >= 8) & (t < 11)  # noqa: E731
+    rate = 0.9 * 2 * np.pi / (10.0 * 9)
+    ego = drive(speed=10.0, yaw_rate=lambda t: rate * np.sin(2 * np.pi * (t - 8) / 3) * inside(t))
+    parked = standing_at(ego, ego.x[100], -1.9, size=size)
+    assert label_at(ego, 80, parked).lateral.decision == decision
