@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.measuring import MB, Row, Scale, run_process, spread
 from coc_labeling.checks.checking import Checker, ClipToCheck, LabelToCheck
-from coc_labeling.checks.traffic import traffic_lines
 from coc_labeling.results import load_labels
 from coc_labeling.scene import scene_facts
+from coc_labeling.scene.traffic import traffic_lines
 from coc_labeling.schema import CoCLabel
 from coc_toolkit.pipeline import PipelineRequest, run_pipeline
 from driving_clips.datasets import open_dataset

@@ -18,6 +18,7 @@ HORIZON = 30  # steps: a decision is what ego does within 3 s
 ONSET = 10  # steps: its cause is what binds within the first second
 WINDOW = 60  # steps after the keyframe that a label can know
 OUT_OF_SIGHT_M, COMES_NEAR_M = 105.0, 35.0  # tracks reach 100 m
+TURN_OVER = 5  # steps after a turn: who leaves it towards another lane does both in one
 LATER = 80  # steps after the keyframe that a later cause may come up in
 CLEAR_MPS2 = 0.3  # how much a constraint holds back, against an empty road, to be a cause for certain
 LEAD_CLEAR_MPS2 = 0.5  # IDM heeds a lead at a time gap of 3 s by so much
@@ -200,7 +201,8 @@ class Ego(Driver):
         """Add the vehicle ahead in ego's path, by what its model heeds, else by where vehicles are."""
         reason = self.driven.reason[row]
         ahead = self.ahead(row)
-        truth.clear_ahead = not ahead
+        last = len(self.driven.speed) - 1
+        truth.clear_ahead = not any(self.ahead(min(row + k, last)) for k in (0, ONSET // 2, ONSET))
         straight = [(s, name) for s, d, name in ahead if abs(d) < 1.6 and s < 85.0]
         if (
             reason
@@ -235,6 +237,11 @@ class Ego(Driver):
         slowest = float(self.motion.speed[chosen.start : chosen.end + 1].min())
         if chosen.decision in (Lane.CHANGE_LANE, Lane.MERGE) and slowest < 2.5:
             truth.lateral_ambiguous = "lane change at walking pace, which SUMO does by sliding sideways"
+        if chosen.decision is Lane.CHANGE_LANE and any(
+            m.decision is Lane.TURN and m.start <= chosen.end and chosen.start <= m.end + TURN_OVER
+            for m in self.manoeuvres
+        ):
+            truth.lateral_ambiguous = "lane change and turn in one"
         words = ((chosen.decision, chosen.side), *chosen.other_words)
         truth.lateral_accepted = words + (((Lane.KEEP_LANE, None),) if waits else ())
 

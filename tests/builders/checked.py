@@ -8,8 +8,8 @@ from builders.driving import Drive
 from builders.scenes import mirrored, mirrored_boxes, window_at
 from coc_labeling.checks.base import Case, Finding, Verdict
 from coc_labeling.checks.checking import CheckedLabel, Checker, ClipToCheck, LabelToCheck, case_of
-from coc_labeling.checks.traffic import traffic_lines
 from coc_labeling.scene.facts import scene_facts
+from coc_labeling.scene.traffic import traffic_lines
 from coc_labeling.schema import CoCLabel, Side
 from driving_clips.obstacles import ObstacleTracks
 from meta_action.timeline import Timeline

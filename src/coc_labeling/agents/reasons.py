@@ -103,16 +103,6 @@ def _give_way_mps2(conflict: Conflict, speed: float) -> float:
     return max(0.0, min(stop, late) if late * until <= speed else stop)
 
 
-def now(scene: SceneFacts, role: Role, tick: int) -> float:
-    """Return how far ahead along the path a role's road user is at a tick, in m; far where it is not seen."""
-    if scene.users is None:
-        return float("inf")
-    row = tick - scene.first_tick
-    own = np.flatnonzero(scene.users.tracks.track_id == role.track_id)
-    near = scene.users.near[own, row]
-    return float(np.min(near, initial=np.inf, where=np.isfinite(near)))
-
-
 def _bend_mps2(window: Window, bend: Bend, speed: float) -> float:
     """Return the deceleration that brings ego to a comfortable speed where the bend begins."""
     row = min(window.row + round(bend.starts_in_sec / TICK_SEC), len(window.ego) - 1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coc_labeling.agents.reasons import Reason, now, reasons
+from coc_labeling.agents.reasons import Reason, reasons
 from coc_labeling.scene import (
     Bend,
     Kind,
@@ -188,7 +188,7 @@ def _passed(scene: SceneFacts, move: SideMove, tick: int, speed: float) -> Role 
     furthest = speed * PASSED_SEC + PASSED_MORE_M
     found = []
     for role in scene.during(tick, tick, [Kind.BESIDE, Kind.ADJACENT, Kind.ONCOMING, Kind.IN_PATH]):
-        distance = now(scene, role, tick)
+        distance = scene.ahead_m(role.track_id, tick)
         fits = role.side in (other, None) and role.clearance_m < PASSED_CLEARANCE_M and _has_width(scene, role)
         if fits and PASSED_BACK_M < distance < furthest:
             found.append((distance, role))
@@ -206,7 +206,7 @@ def _has_width(scene: SceneFacts, role: Role) -> bool:
 def _squeezes_past(scene: SceneFacts, tick: int) -> Role | None:
     found = []
     for role in scene.during(tick, tick, [Kind.BESIDE, Kind.IN_PATH]):
-        distance = now(scene, role, tick)
+        distance = scene.ahead_m(role.track_id, tick)
         near = role.clearance_m < SQUEEZED_CLEARANCE_M and _has_width(scene, role)
         if near and 0.0 < distance < SQUEEZED_AHEAD_M:
             found.append((distance, role))

@@ -8,11 +8,11 @@ from coc_labeling.checks.base import SAID_ONCE, Case, Check, Finding, TextCounts
 from coc_labeling.checks.claims import claims_of
 from coc_labeling.checks.driven import driven_facts
 from coc_labeling.checks.risk import Risk, risk_of
-from coc_labeling.checks.traffic import TrafficLines
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.reading import read_sentence
 from coc_labeling.reading.reading import Reading
 from coc_labeling.scene.facts import SceneFacts
+from coc_labeling.scene.traffic import TrafficLines
 from coc_labeling.schema import CoCLabel, FactSource
 from coc_labeling.windows import make_window
 from driving_clips.ego_motion import EgoMotion

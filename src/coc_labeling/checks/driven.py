@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from coc_labeling.checks.sideways import Move, Sideways, find_sideways
-from coc_labeling.checks.traffic import TrafficLines
 from coc_labeling.scene.ego import Bend, find_bend
 from coc_labeling.scene.side_moves import side_moves
+from coc_labeling.scene.sideways import Move, Sideways, find_sideways
+from coc_labeling.scene.traffic import TrafficLines
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
@@ -100,6 +100,7 @@ class DrivenFacts:
         window: what all this was measured in; None where only the above is known.
         lines: of others along ego's path, where there are any.
         ego_s: (T,) m along that path at each row of ego motion.
+        stands_in_sec: when ego first stands, over the time of ``slowest_mps``; None where it does not.
     """
 
     start_tick: int
@@ -110,6 +111,7 @@ class DrivenFacts:
     window: Window | None = None
     lines: TrafficLines | None = None
     ego_s: Floats | None = None
+    stands_in_sec: float | None = None
 
     @property
     def whole(self) -> bool:
@@ -255,7 +257,7 @@ def driven_facts(window: Window, lines: TrafficLines | None = None, ego_s: Float
         end += 1  # a braking that the window's end cuts
     braking_at_the_end = end > window.last_row and end == len(speed) - 1 and _would_stand_soon(speed)
     complete = window.info.missing_future_sec < TICK_SEC and not braking_at_the_end
-    fastest = speed[window.row : window.last_row + 1].max()
-    return DrivenFacts(
-        first, spans, float(speed[window.row : end + 1].min()), float(fastest), complete, window, lines, ego_s
-    )
+    driven, fastest = speed[window.row : end + 1], float(speed[window.row : window.last_row + 1].max())
+    stands = np.flatnonzero(driven < STANDING_MPS)
+    stands_in_sec = float(stands[0]) * TICK_SEC if len(stands) else None
+    return DrivenFacts(first, spans, float(driven.min()), fastest, complete, window, lines, ego_s, stands_in_sec)

@@ -7,11 +7,11 @@ from coc_labeling.checks.base import EGO, PATH, TIMELINE, TRACKS, Case, Check, F
 from coc_labeling.checks.claims import DecisionClaim
 from coc_labeling.checks.driven import LANE_CHANGES, SHIFTS, DrivenFacts, sides_of
 from coc_labeling.checks.placing import passing_side, roles_around
-from coc_labeling.checks.sideways import Move
 from coc_labeling.reading.reading import Motion
 from coc_labeling.scene.merging import find_joining
 from coc_labeling.scene.roles import Kind
-from coc_labeling.schema import Category, FactSource, LateralDecision, Side
+from coc_labeling.scene.sideways import Move
+from coc_labeling.schema import Category, FactSource, LateralDecision, Relation, Side
 from coc_labeling.schema import LongitudinalDecision as Speed
 from driving_clips.ego_motion import TICK_SEC
 
@@ -248,6 +248,9 @@ class LaneCheck(Check):
         driven, path, bend = case.driven, case.driven.sideways, case.driven.bend
         sources, numbers = _sources(driven), _path_numbers(driven)
         sides = set(Side) if claim.direction is None else {claim.direction}
+        if claim.direction is not None and _passed_cause(case) is claim.direction:
+            reason = f"it says that ego changes lanes to the {claim.direction}, but passes what it names on that side"
+            return self.contradicted(claim.text, reason, 0.6, TRACKS)
         if {str(side) for side in sides} & sides_of(driven.soon(*LANE_CHANGES)):
             return self.supported(claim.text, "the lane axis has a lane change", TIMELINE, **numbers)
         for move in path.changes if path is not None else ():
@@ -269,6 +272,9 @@ class LaneCheck(Check):
 
     def _nudges(self, claim: DecisionClaim, case: Case) -> Finding:
         driven = case.driven
+        if claim.direction is not None and claim.direction in _sides_of_causes(case):
+            reason = f"it says that ego moves over to the {claim.direction} for something that is on that side"
+            return self.contradicted(claim.text, reason, 0.6)
         if claim.direction is not None and _passed(case) == {claim.direction}:
             reason = f"it says that ego moves over to the {claim.direction}, but what ego passes stands on that side"
             return self.contradicted(claim.text, reason, 0.6, TRACKS)
@@ -285,6 +291,22 @@ class LaneCheck(Check):
             reason = f"it says that ego moves over, but ego stays within {path.furthest_m:.2f} m of its line"
             return self.contradicted(claim.text, reason, 0.35, sources, **numbers)
         return self.not_observable(claim.text, "ego's path does not tell a nudge", sources, **numbers)
+
+
+def _passed_cause(case: Case) -> Side | None:
+    """Return on which side ego passes the standing road user that a label moves over for; None where it is not told."""
+    cited = set(case.label.lateral.cause_ids) if case.label.lateral is not None else set()
+    named = (c.track_id for c in case.label.components if c.id in cited and c.relation is Relation.PARKED)
+    return next((side for name in named if name and (side := passing_side(name, case)) is not None), None)
+
+
+def _sides_of_causes(case: Case) -> set[Side]:
+    """Return the sides on which a label puts what stands or drives beside ego and moves it over."""
+    lateral = case.label.lateral
+    cited = set(lateral.cause_ids) if lateral is not None else set()
+    beside = (Relation.PARKED, Relation.ADJACENT)
+    causes = [c for c in case.label.components if c.id in cited and c.relation in beside and c.side is not None]
+    return {c.side for c in causes if c.side is not None}
 
 
 def _passed(case: Case) -> set[Side]:
@@ -343,7 +365,7 @@ class UnmentionedCheck(Check):
                 side = name.rpartition("_")[2]
                 reason = f"ego nudges to the {side}, which it does not mention"
                 yield self.contradicted(f"nudge {side}", reason, 0.4, TIMELINE)
-        if not changes and (change := _clear_change(driven) or _joining(case)) is not None:
+        if not changes and (change := _clear_change(driven)) is not None:
             yield from self._change_of_path(change, case)
         yield from self._turn(case)
 

@@ -14,7 +14,7 @@ from coc_labeling.scene.users import LEAD_RANGE_M
 from coc_labeling.schema import Category, Relation
 from coc_labeling.schema import LongitudinalDecision as Speed
 
-APPEARS_TICKS = (-20, 40)  # when something like a lead makes a claim less than wrong
+APPEARS_TICKS = (-5, 40)  # when something like a lead makes a claim less than wrong
 SOON_TICKS, FAR_SHARE = 10, 0.85  # who is ahead so soon, or came from beyond that share of the range, may be meant
 NO_RANGE_M, LEAST_RANGE_M = 15.0, 30.0  # where others are seen no further, one that is not seen may be there
 APART_M = 30.0  # nearer ones matter in any case
@@ -108,7 +108,7 @@ def _changes(case: Case) -> bool:
 def _may_be_meant(role: Role, case: Case, *, changes: bool) -> bool:
     """Say whether somebody who is no lead yet may be meant: soon ahead, beyond the range, or on the lane to come."""
     if role.kind is Kind.ADJACENT:
-        return changes
+        return changes and case.scene.ahead_m(role.track_id, case.t0) > 0.0
     return role.start_tick <= case.t0 + SOON_TICKS or role.distance_m >= FAR_SHARE * LEAD_RANGE_M
 
 

@@ -60,6 +60,10 @@ class StopCheck(Check):
         if not stops:
             return
         about, numbers = stops[0].text, {"slowest_mps": driven.slowest_mps}
+        if driven.stands_in_sec is not None and driven.stands_in_sec > LATEST_STOP_SEC:
+            reason = f"it says that ego stops, but ego stands only {driven.stands_in_sec:.1f} s after the keyframe"
+            yield self.contradicted(about, reason, 0.55, EGO, **numbers, stands_in_sec=driven.stands_in_sec)
+            return
         if driven.slowest_mps <= STANDING_MPS:
             yield self.supported(about, "ego comes to stand", EGO, **numbers, **_stands_in(driven))
         elif driven.complete:

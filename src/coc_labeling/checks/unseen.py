@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 
 from coc_labeling.checks.base import EGO, Case, Check, Finding
 from coc_labeling.checks.claims import CauseClaim
-from coc_labeling.checks.lateral import STEERED_RAD, STRAIGHT_RAD
+from coc_labeling.checks.driven import DrivenFacts
+from coc_labeling.checks.lateral import STEERED_RAD, STRAIGHT_RAD, other_side
 from coc_labeling.schema import Category, Side
 
 BEND_RAD = 0.1  # of the heading up to the clip's end: a bend that a person would tell
 SWING_SHARE = 0.5
+SAME_SHARE = 1.1  # a bend that is not clearly wider than the one before it is not the one that a label means
 STRAIGHT_ON_RAD, STRAIGHT_ON_M = 0.04, 120.0
-_BEND = re.compile(r"\b(?:curve[ds]?|curving|curvature|bends?|bending|ramp|roundabout|turn)\b")
+_BEND = re.compile(r"\b(?:curve[ds]?|curving|curvature|bends?|bending|(?<!on-)(?<!on )ramp|roundabout|turn)\b")
 _WHY = {
     Category.TRAFFIC_LIGHT: "no track shows a traffic light",
     Category.TRAFFIC_CONTROL: "no track shows signs and markings",
@@ -41,6 +43,11 @@ class BendCheck(Check):
         if cause.side is None:
             own, other = max(left, right), 0.0
         bend = case.driven.bend
+        if cause.side is not None and _bends_first(other_side(cause.side), case.driven) and own < SAME_SHARE * other:
+            reason = (
+                f"it says that the road bends to the {cause.side}, but ego's path first bends the other way, no less"
+            )
+            return self.contradicted(cause.text, reason, 0.55, EGO, **numbers)
         swings = cause.side is not None and own < SWING_SHARE * other  # out to one side before a turn to the other
         if (own >= BEND_RAD and not swings) or (bend is not None and cause.side in (None, bend.side)):
             return self.supported(cause.text, f"ego's path bends by {max(own, other):.2f} rad", EGO, **numbers)
@@ -51,6 +58,12 @@ class BendCheck(Check):
             reason = f"it names a bend of the road, but ego's path runs straight on for {driven_m:.0f} m"
             return self.contradicted(cause.text, reason, 0.35, EGO, **numbers)
         return self.not_observable(cause.text, "ego's path within the window does not tell", EGO, **numbers)
+
+
+def _bends_first(side: Side, driven: DrivenFacts) -> bool:
+    """Say whether ego's path bends to a side before it does so to the other one."""
+    own, other = (driven.steers_in_sec(one, STEERED_RAD) for one in (side, other_side(side)))
+    return own is not None and (other is None or own < other)
 
 
 def is_bend(cause: CauseClaim) -> bool:

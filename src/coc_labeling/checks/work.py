@@ -14,11 +14,11 @@ from coc_labeling.checks.base import Finding, TextCounts
 from coc_labeling.checks.checking import CheckedLabel, Checker, ClipToCheck, LabelToCheck
 from coc_labeling.checks.results import CHECKS_SCHEMA, as_row, checks_path, to_json
 from coc_labeling.checks.risk import UNOBSERVED_RISK, Risk, Status
-from coc_labeling.checks.traffic import traffic_lines
 from coc_labeling.errors import RecordError
 from coc_labeling.records import RELEASED, from_yaml
 from coc_labeling.results import as_row as label_row
 from coc_labeling.scene.facts import scene_facts
+from coc_labeling.scene.traffic import traffic_lines
 from coc_labeling.schema import CoCLabel, FactSource
 from coc_labeling.windows import side_of
 from coc_labeling.work import GroupTask, Problem, item_of, write_error

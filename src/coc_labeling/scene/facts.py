@@ -91,6 +91,14 @@ class SceneFacts:
             return None
         return self._as_lead(int(np.argmin(np.where(there, users.near[:, row], np.inf))), tick)
 
+    def ahead_m(self, track_id: str, tick: int) -> float:
+        """Return how far ahead along the path a track's near end is at a tick, in m; infinite where it is not seen."""
+        row = tick - self.first_tick
+        if self.users is None or not 0 <= row < len(self.users.ego_s):
+            return float("inf")
+        near = self.users.near[self.users.tracks.track_id == track_id, row]
+        return float(np.min(near, initial=np.inf, where=np.isfinite(near)))
+
     def _as_lead(self, n: int, tick: int) -> Lead:
         assert self.users is not None
         return as_lead(self.users, n, tick - self.first_tick, float(self._ego_mps[tick - self.ego.first_tick]))

@@ -20,6 +20,7 @@ RIDER_HALF_WIDTH_M = 1.2  # one that keeps to the lane's edge is passed, not fol
 LEAD_RANGE_M = 100.0
 EXTENDED_M = 50.0  # beyond the path's driven end its course is not known for longer
 ONCOMING_MPS = 1.0
+FACES_RAD = np.radians(135.0)  # a standing box that is turned further against the path is of oncoming traffic
 CROSSING_MPS = 2.0  # who moves faster across the path than along it is none to follow
 SPEED_TICKS = (10, 5, 3)  # own speeds are measured over the longest of these that is known
 _SLACK = 1.3  # a speed along the path that exceeds the true one by more is a jump of the nearest place
@@ -36,6 +37,7 @@ class RoadUsers:
         s, d: (N, R) m along the path and to its left, of the centre.
         along, left: (N, R) m/s along the path and to its left, over the second before.
         half_along, half_across: (N, R) m, half the box's extent along and across the path; 0 where its size is unknown.
+        turned: (N, R) rad, the box's heading against the path's there, within half a turn.
     """
 
     tracks: TickedTracks
@@ -47,6 +49,7 @@ class RoadUsers:
     left: Floats
     half_along: Floats
     half_across: Floats
+    turned: Floats
 
     def __len__(self) -> int:
         return len(self.tracks.track_id)
@@ -96,8 +99,9 @@ class RoadUsers:
 
     @cached_property
     def goes_along(self) -> NDArray[np.bool_]:
-        """(N, R) whether it stands or moves the way that ego goes, rather than across or against it."""
+        """(N, R) whether it stands or moves the way that ego goes, rather than across, against it, or facing it."""
         fits = (self.along >= -ONCOMING_MPS) & (np.abs(self.left) <= np.maximum(CROSSING_MPS, np.abs(self.along)))
+        fits &= ~(self.stands & (np.abs(self.turned) > FACES_RAD))
         return fits & (self.is_vehicle | self.is_rider)[:, None]
 
     @cached_property
@@ -145,6 +149,7 @@ def road_users(tracks: TickedTracks, ego: EgoMotion, rows: NDArray[np.intp], pat
         left,
         np.abs(half_length * np.cos(turned)) + np.abs(half_width * np.sin(turned)),
         np.abs(half_length * np.sin(turned)) + np.abs(half_width * np.cos(turned)),
+        (turned + np.pi) % (2 * np.pi) - np.pi,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coc_labeling.checks.traffic import TrafficLines
+from coc_labeling.scene.traffic import TrafficLines, stray_m
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
 from driving_clips.geometry import Floats
@@ -30,9 +30,10 @@ PLAIN_M = 15.0  # a shorter way shows no lane change
 ANCHORS_SEC = (-4.0, -1.0, 1.5)  # from where moves against others' lines are measured
 AMONG_TURN_RAD = 0.7  # who turns by more within a stretch is at a junction, where lines part
 KEPT_M = 1.0  # who stays so near to others' lines has not changed lanes
-STEERED_SHARE, SURELY_STEERED_SHARE, STEERS_TICKS = 0.1, 0.5, 15
-WINDS_SHARE, WINDS_TICKS = 0.6, 5
+AROUND_TICKS = 15  # around a move: who moves over does not drive an even bend over all of it
+STRAYS_M, EVEN_M = 0.25, 0.35
 SHORTEST_SEC = 1.2
+SETTLE_TICKS, SETTLED_M = 5, 0.15  # who moves over by less in so long has done so
 SEVERAL_LINES = 2
 LINES_LANE_M = 2.4
 SURE_SEC, SURE_RAD = 6.0, 0.045  # by the path alone only quick moves are sure, on a road that is straight otherwise
@@ -120,14 +121,13 @@ def _among_others(
             continue
         for move in _lane_moves(offset, t):
             start, end = (int(rows[np.searchsorted(t, at)]) for at in (move.starts_in_sec, move.ends_in_sec))
-            # Who moves over has to steer; else it is others that do. One line may be that of such a one.
-            steered = _steered_m(heading, ego_s, start, end, move.side) / move.moved_m
-            winds = float(np.ptp(heading[max(start - WINDS_TICKS, 0) : end + WINDS_TICKS])) * (
-                ego_s[end] - ego_s[start]
-            )
-            if steered >= STEERED_SHARE or (least >= SEVERAL_LINES and winds >= WINDS_SHARE * move.moved_m):
-                sure = least >= SEVERAL_LINES or steered >= SURELY_STEERED_SHARE
-                found.setdefault(move.side, replace(move, sure=sure))
+            # Who moves over strays from an even bend; where ego does not, it is the others that do.
+            before, after = max(start - AROUND_TICKS, 0), min(end + AROUND_TICKS, len(heading) - 1)
+            if _stray(window.ego.xyz[before : after + 1, :2]) < STRAYS_M:
+                continue
+            even = lines.stray_m(float(ego_s[before]), float(ego_s[after]), heading, ego_s) < EVEN_M
+            if even or least >= SEVERAL_LINES:
+                found.setdefault(move.side, replace(move, sure=True))
         whole = len(rows) == len(ahead)
         if whole and anchor <= 0.0 and float(np.abs(offset).max()) < KEPT_M:
             kept_until = max(kept_until, float(t[-1]))
@@ -136,13 +136,14 @@ def _among_others(
     return list(found.values()), kept_until, furthest
 
 
-def _steered_m(heading: Floats, ego_s: Floats, start: int, end: int, side: Side) -> float:
-    """Return how far ego's heading carries it to a side between two rows, against that shortly before and after."""
-    first, last = max(start - STEERS_TICKS, 0), min(end + STEERS_TICKS, len(heading) - 1)
-    own, s = heading[first : last + 1], ego_s[first : last + 1]
-    road = np.interp(s, [s[0], max(s[-1], s[0] + 1e-6)], [own[0], own[-1]])
-    away = (own - road) if side is Side.LEFT else (road - own)
-    return float(((away[1:] + away[:-1]) / 2 * np.diff(s)).sum())
+def _stray(xy: Floats) -> float:
+    """Return how far a path (T, 2) strays at most from the even bend that fits it best, in m."""
+    chord = xy[-1] - xy[0]
+    length = float(np.hypot(*chord))
+    if length < 1.0:
+        return 0.0
+    moved = (xy - xy[0]) / length
+    return stray_m(moved @ chord, chord[0] * moved[:, 1] - chord[1] * moved[:, 0])
 
 
 def _lane_moves(offset: Floats, t: Floats) -> list[Move]:
@@ -161,8 +162,16 @@ def _lane_moves(offset: Floats, t: Floats) -> list[Move]:
         own = fits & (np.sign(change) == sign)
         if own.any():
             start, end = np.unravel_index(np.argmin(np.where(own, lasts, np.inf)), own.shape)
+            end = _settles(sign * offset, int(end))
             moves.append(Move(side, float(abs(change[start, end])), float(t[start]), float(t[end]), sure=True))
     return moves
+
+
+def _settles(offset: Floats, end: int) -> int:
+    """Return where a move that is a lane wide by ``end`` is over: lanes that come in at an angle draw together on."""
+    while end + SETTLE_TICKS < len(offset) and offset[end + SETTLE_TICKS] - offset[end] >= SETTLED_M:
+        end += 1
+    return end
 
 
 def _by_path(window: Window) -> Sideways | None:

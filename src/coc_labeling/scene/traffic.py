@@ -17,6 +17,7 @@ LEAST_MPS = 1.5
 ALONG = 0.35  # most motion across ego's path, as a share of that along it
 NEAR_M = 12.0  # a line further away is of another road
 AGREE_M, AGREE_SHARE = 0.5, 0.6
+KNOWN_SHARE = 0.7  # of a stretch: a line that is known for less does not show whether it is even
 GAP_M = 12.0  # a line is known between boxes that are no further apart
 
 
@@ -33,12 +34,30 @@ class TrafficLines:
     d: Floats
 
     def ego_offset(self, from_s: float, to_s: Floats, least: int) -> Floats:
-        """Return how far ego moves to the left against others from one place to others, in m.
+        """Return how far ego moves to the left against others from one place to others further on, in m.
 
-        NaN where fewer than ``least`` lines tell, or most of them do not agree.
+        Where the lines that reach back to the first place run out, those of others go on from there. NaN where fewer
+        than ``least`` lines tell, or most of them do not agree.
         """
-        start = int(np.clip(np.rint((from_s - self.s[0]) / STEP_M), 0, len(self.s) - 1))
-        ends = np.clip(np.rint((to_s - self.s[0]) / STEP_M).astype(np.int64), 0, len(self.s) - 1)
+        places = np.clip(np.rint((np.append(from_s, to_s) - self.s[0]) / STEP_M).astype(np.int64), 0, len(self.s) - 1)
+        offset = np.full(len(places), np.nan)
+        offset[0], at = 0.0, 0
+        while at < len(places) - 1:
+            rest = slice(at + 1, None)
+            unknown = ~np.isfinite(offset[rest])
+            if not unknown.any():
+                break
+            onward = offset[at] + self._moved(places[at], places[rest], least)
+            offset[rest] = np.where(unknown, onward, offset[rest])
+            known = np.isfinite(offset[rest])
+            gap = int(np.argmin(known)) if not known.all() else len(known)
+            if gap == 0:
+                break  # nobody tells of the very next place
+            at += gap
+        return offset[1:]
+
+    def _moved(self, start: int, ends: NDArray[np.int64], least: int) -> Floats:
+        """Return what most lines that are known at both places tell of how far ego moves to the left between them."""
         moved = self.d[:, start, None] - self.d[:, ends]
         told = np.isfinite(moved).sum(axis=0)
         offset = np.full(len(ends), np.nan)
@@ -48,6 +67,34 @@ class TrafficLines:
             agree = (np.abs(moved[:, enough] - middle) <= AGREE_M).sum(axis=0) >= AGREE_SHARE * told[enough]
             offset[enough] = np.where(agree, middle, np.nan)
         return offset
+
+    def stray_m(self, from_s: float, to_s: float, heading: Floats, ego_s: Floats) -> float:
+        """Return how far lines stray from even bends of their own, in m; infinite where none is known.
+
+        Args:
+            from_s: m along ego's path, where to look from.
+            to_s: where to look to.
+            heading: (T,) rad of ego's path, unwrapped.
+            ego_s: (T,) m along it.
+        """
+        start, end = (int(np.clip(np.rint((s - self.s[0]) / STEP_M), 0, len(self.s) - 1)) for s in (from_s, to_s))
+        own = np.interp(self.s[start : end + 1], ego_s, heading)
+        path = np.concatenate([[0.0], np.cumsum((own[1:] + own[:-1] - 2 * own[0]) / 2 * STEP_M)])
+        known = np.isfinite(self.d[:, start : end + 1])
+        strays = [
+            stray_m(self.s[start : end + 1][at], path[at] + line[at])
+            for line, at in zip(self.d[:, start : end + 1], known, strict=True)
+            if at.sum() >= KNOWN_SHARE * len(path)
+        ]
+        return float(np.median(strays)) if strays else float("inf")
+
+
+def stray_m(along: Floats, aside: Floats) -> float:
+    """Return how far a path strays at most from the even bend that fits it best, in m."""
+    if len(along) < 4:
+        return 0.0
+    x = (along - along[0]) / max(along[-1] - along[0], 1.0)
+    return float(np.abs(aside - np.polyval(np.polyfit(x, aside, 2), x)).max())
 
 
 def traffic_lines(users: RoadUsers | None) -> TrafficLines | None:
