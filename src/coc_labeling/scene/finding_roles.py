@@ -196,7 +196,7 @@ def _crossing(users: RoadUsers) -> Mask:
     reach = np.where(users.is_walker[:, None], WALKER_REACH_M, VEHICLE_REACH_M)
     across = (np.abs(users.left) >= least) & (np.abs(users.left) >= CROSSES * np.abs(users.along))
     kinds = users.is_vehicle[:, None] | walks
-    place = (users.near > -1.0) & (users.near < CROSSING_RANGE_M) & (users.s <= users.path_end + EXTENDED_CROSSING_M)
+    place = (users.near > -1.0) & (users.near < CROSSING_RANGE_M) & (users.s <= users.path.end + EXTENDED_CROSSING_M)
     gap = np.maximum(users.clearance - SWATH_MARGIN_M, 0.0)
     inward = -np.sign(users.d) * users.left
     reaches = (gap <= 0.0) | ((inward > 0.0) & (gap <= REACHES_SEC * np.abs(users.left)) & (gap <= reach))
@@ -241,13 +241,13 @@ def _adjacent(users: RoadUsers) -> Mask:
 
 
 def _beside(users: RoadUsers) -> Mask:
-    place = (users.near > BESIDE_BACK_M) & (users.near < BESIDE_RANGE_M) & (users.s <= users.path_end + BESIDE_RANGE_M)
+    place = (users.near > BESIDE_BACK_M) & (users.near < BESIDE_RANGE_M) & (users.s <= users.path.end + BESIDE_RANGE_M)
     aside = (users.clearance > -0.1) & (users.clearance < BESIDE_CLEARANCE_M) & ~users.followed
     return users.stands & place & aside
 
 
 def _in_path(users: RoadUsers) -> Mask:
-    place = (users.near > 0.0) & (users.near < QUEUE_RANGE_M) & (users.s <= users.path_end + BESIDE_RANGE_M)
+    place = (users.near > 0.0) & (users.near < QUEUE_RANGE_M) & (users.s <= users.path.end + BESIDE_RANGE_M)
     return users.stands & place & (users.clearance < -0.1)
 
 

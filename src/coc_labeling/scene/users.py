@@ -33,7 +33,7 @@ class RoadUsers:
     Attributes:
         tracks: as measured.
         ego_s: (R,) m along the path.
-        path_end: m, where the driven path ends.
+        path: that ego drives.
         s, d: (N, R) m along the path and to its left, of the centre.
         along, left: (N, R) m/s along the path and to its left, over the second before.
         half_along, half_across: (N, R) m, half the box's extent along and across the path; 0 where its size is unknown.
@@ -42,7 +42,7 @@ class RoadUsers:
 
     tracks: TickedTracks
     ego_s: Floats
-    path_end: float
+    path: DrivenPath
     s: Floats
     d: Floats
     along: Floats
@@ -95,7 +95,7 @@ class RoadUsers:
         """(N, R) whether it is within ego's lane around the path, as far as the path's course is known."""
         half = np.where(self.is_rider, RIDER_HALF_WIDTH_M, LEAD_HALF_WIDTH_M)[:, None]
         reaches_in = self.is_vehicle[:, None] & (self.clearance < -0.1)
-        return ((np.abs(self.d) <= half) | reaches_in) & (self.s - self.half_along <= self.path_end + EXTENDED_M)
+        return ((np.abs(self.d) <= half) | reaches_in) & (self.s - self.half_along <= self.path.end + EXTENDED_M)
 
     @cached_property
     def goes_along(self) -> NDArray[np.bool_]:
@@ -142,7 +142,7 @@ def road_users(tracks: TickedTracks, ego: EgoMotion, rows: NDArray[np.intp], pat
     return RoadUsers(
         tracks,
         ego_s,
-        path.end,
+        path,
         s,
         d,
         along,
