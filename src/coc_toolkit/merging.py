@@ -4,6 +4,7 @@ from batch_runs.outcomes import EXIT_FAILED, EXIT_NOTHING
 from batch_runs.shards import shard_of_file
 from batch_runs.terminal import complain, say
 from coc_labeling.checks.merging import merge_checks
+from coc_labeling.judge.results import refuse_merging
 from coc_labeling.merging import merge_labels
 from driving_clips import files
 from meta_action.merging import merge_results
@@ -16,6 +17,7 @@ def merge_folders(folders: list[str], out: str) -> int:
         DatasetError, MetaActionError, CocLabelingError: the shards do not belong together.
     """
     for folder in folders:
+        refuse_merging(folder)
         if not any(shard_of_file(name) for name in files.list_names(folder)):
             complain(f"error: no shards in {folder}. Expected a folder written with --shard i/n; leave others out.")
             return EXIT_NOTHING

@@ -7,7 +7,7 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from typing import Any
 from builders.coc import Answer, coc
 from builders.fake_openai import FakeOpenAI, Request
 from builders.model_runs import KEY, KEY_NAME, MOMENTS, ModelCommand, answer
+from coc_labeling.judge.rows import Rows
+from coc_labeling.judge.stages import Stage
 
 JUDGE = "judge-model"
+QUESTIONS = {stage: f"q{int(stage)}" for stage in Stage}  # how each stage is asked
 SCHEMA = re.compile(r"^Judge(Evidence|Behaviour|Cause)")
 LEAD = {"id": "c1", "category": "critical_object", "relation": "lead", "side": None, "description": "white van"}
 
@@ -83,6 +86,11 @@ class ScriptedJudge:
         chance = random.Random(hashlib.sha256(request.body).digest())
         good = (0.75 if "white van" in claim else 0.15) + chance.random() * 0.2 if self.sharp else chance.random()
         return scored(request, round(good, 3))
+
+
+def rows_on(labels: Mapping[tuple[str, int], str]) -> Rows:
+    """Return no rows yet, about labels whose hashes are given by clip and keyframe."""
+    return Rows(QUESTIONS, {moment: number for number, moment in enumerate(labels)}, list(labels.values()))
 
 
 @dataclass

@@ -73,7 +73,7 @@ def test_what_cannot_be_done_is_told_and_the_exit_code_is_2(labelled, tmp_path, 
 def test_what_is_no_experiment_is_named(tmp_path):
     told = coc("validate", tmp_path, *DUMMY)
     assert told.code == 2
-    assert "run_config.json" in told.err
+    assert "expected an experiment folder with labels.parquet" in told.err
 
 
 def test_an_experiment_without_labels_has_nothing_to_judge(inputs, tmp_path):

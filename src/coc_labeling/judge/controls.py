@@ -109,8 +109,9 @@ def _lane_change(window: Window, first: int, last: int) -> Side | None:
     found = find_lane_change(window)
     if found is not None:
         return found[0]
-    moves = (m for m in side_moves(window.ego) if m.is_lane_change and m.start_tick <= last and m.end_tick > first)
-    return next((move.side for move in moves), None)
+    left_sec = (last - first) * TICK_SEC
+    moves = (move for move in side_moves(window.ego, first) if move.is_lane_change)
+    return next((move.side for move in moves if move.starts_in_sec <= left_sec and move.ends_in_sec > 0), None)
 
 
 def _emerged(label: CoCLabel) -> Component | None:

@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from batch_runs.outcomes import DONE, REJECTED
 from coc_labeling.agents.base import PreparedWindow
 from coc_labeling.agents.questions import AbstainedError, Question
 from coc_labeling.asking import WindowAsk
 from coc_labeling.conversation import kept
 from coc_labeling.judge.controls import Telling
-from coc_labeling.judge.questions import Due, Judged, JudgeQuestion, prompts_of
-from coc_labeling.judge.results import Key, RowWriter
+from coc_labeling.judge.questions import Due, Judged, JudgeQuestion, Pending, prompts_of
+from coc_labeling.judge.results import RowWriter
+from coc_labeling.judge.selection import Labels
 from coc_labeling.judge.stages import Stage, answer_form, goodness, read_evaluation
 from coc_labeling.model_work import Kept, ModelWork
 from coc_labeling.rehearsal import Asked
-from coc_labeling.schema import CoCLabel, Usage
+from coc_labeling.schema import Usage
 from coc_labeling.work import Problem, item_of
 from driving_clips import files
 
@@ -77,20 +81,21 @@ class Judging(ModelWork):
         evaluator: who judges.
         path: the judge's folder.
         writer: takes the rows.
-        run_dir: the experiment whose labels are judged.
-        hashes: of the labels, by clip and keyframe.
-        moments: the labels with their questions, by item.
-        finished: what has been counted.
+        labels: those of the experiment.
+        pending: what is asked about, by item.
+        counted: the questions that something came of, (labels, tellings, stages).
     """
 
     evaluator: Evaluator
     path: str
     writer: RowWriter
-    run_dir: str
-    hashes: Mapping[tuple[str, int], str]
-    moments: Mapping[str, Judged]
+    labels: Labels
+    pending: Mapping[str, Pending]
     name: str = "judge"
-    finished: set[Key] = field(default_factory=set)
+    counted: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.counted = np.zeros((len(self.labels), len(Telling), len(Stage)), bool)
 
     async def ask(self, window: PreparedWindow, asked: WindowAsk) -> Judgement:
         """Ask one question, once more where its answer cannot be used."""
@@ -118,7 +123,7 @@ class Judging(ModelWork):
     def keep(self, written: Written) -> Kept:
         """Count a question."""
         question, judgement = written.question, written.judgement
-        self.finished.add(_key(question))
+        self._count(question)
         problem = (judgement.outcome, judgement.reason, item_of_question(question), judgement.detail)
         told = {"stage": int(question.stage), "planted": question.planted, "evaluation": judgement.evaluation}
         return Kept(
@@ -137,20 +142,30 @@ class Judging(ModelWork):
         if isinstance(window, JudgeQuestion):
             questions = [window]
         else:
-            moment = self.moments[item]
+            moment = self.labels.judged(self.pending[item])
             questions = [JudgeQuestion.blank(moment, due) for due in moment.due]
         judgement = Judgement(None, reason, message, error=True, outcome=outcome)
         for question in questions:
-            self.finished.add(_key(question))
+            self._count(question)
             try:
                 self.writer.write(self._row(question, judgement, asked))
             except OSError as error:  # it is counted all the same, and asked again next time
                 log.warning("%s: the row of a failure cannot be written (%s)", item, error)
         return [(outcome, reason, item_of_question(question), message) for question in questions]
 
+    def is_counted(self, moment: Pending, due: Due) -> bool:
+        """Say whether something came of a question: scores, or a reason for none."""
+        return bool(self.counted[_place(moment, due.stage, due.telling)])
+
+    def _count(self, question: JudgeQuestion) -> None:
+        moment = question.keyframe
+        assert isinstance(moment, Pending)
+        self.counted[_place(moment, question.stage, question.telling)] = True
+
     def _row(self, question: JudgeQuestion, judgement: Judgement, asked: WindowAsk | None) -> dict[str, Any]:
         moment = question.keyframe
-        label = _label(question)
+        assert isinstance(moment, Judged)
+        label = moment.label
         calls = asked.calls if asked else []
         told = f"{judgement.reason}: {judgement.detail}" if judgement.evaluation is None else None
         return {
@@ -160,7 +175,7 @@ class Judging(ModelWork):
             "stage_name": question.stage.title,
             "telling": str(question.telling),
             "planted": question.planted,
-            "yaml_path": files.join(self.run_dir, item_of(moment.clip_id, moment.t_us)),
+            "yaml_path": files.join(self.labels.run_dir, item_of(moment.clip_id, moment.t_us)),
             "video_segment": question.segment,
             "source_video_path": question.sources,
             "coc_label": question.claim,
@@ -174,7 +189,7 @@ class Judging(ModelWork):
             "skipped": None if judgement.error else told,
             "prompt_version": prompts_of(question.stage).version,
             "question_hash": self.evaluator.hashes[question.stage],
-            "label_hash": self.hashes[moment.clip_id, moment.t_us],
+            "label_hash": self.labels.hashes[moment.number],
             "request_hash": calls[-1].request_hash if calls else None,
             "usage": (asked.usage if asked else Usage()).model_dump(),
         }
@@ -200,19 +215,8 @@ def item_of_question(question: JudgeQuestion) -> str:
     return item_of_due(moment.clip_id, moment.t_us, Due(question.stage, question.telling))
 
 
-def key_of(moment: Judged, due: Due) -> Key:
-    """Return what a question's row is found by."""
-    return Key(moment.clip_id, moment.t_us, due.stage, due.telling)
-
-
-def _key(question: JudgeQuestion) -> Key:
-    moment = question.keyframe
-    return Key(moment.clip_id, moment.t_us, question.stage, question.telling)
-
-
-def _label(question: JudgeQuestion) -> CoCLabel:
-    assert isinstance(question.keyframe, Judged)
-    return question.keyframe.label
+def _place(moment: Pending, stage: Stage, telling: Telling) -> tuple[int, int, int]:
+    return moment.number, list(Telling).index(telling), stage - 1
 
 
 def _latest(judgement: Judgement, stage: Stage) -> str:

@@ -10,6 +10,7 @@ from coc_labeling.errors import RecordError
 from coc_labeling.model_clients.vlm_wrappers.cloud import COMPATIBLE
 from coc_labeling.records import from_yaml
 from coc_labeling.results import ExperimentFolder
+from coc_labeling.schema import Provenance
 from driving_clips import files
 
 
@@ -46,21 +47,28 @@ def _bare(model_id: str) -> str:
 
 
 def labellers(run_dir: str, labels: pa.Table) -> list[Model]:
-    """Return the models of an experiment's labels; the provider's name is that of the first record of each."""
+    """Return the models of an experiment's labels; the provider's name is that of the first record of each.
+
+    Record files without a table are taken to be made by the model of the first one, if that names one.
+    """
+    names = sorted(filter(None, pc.unique(labels.column("model")).to_pylist()))
     found = []
-    for name in sorted(filter(None, pc.unique(labels.column("model")).to_pylist())):
-        own = labels.filter(pc.equal(labels.column("model"), name)).slice(0, 1).to_pylist()[0]
-        path = ExperimentFolder(run_dir).record_path(own["clip_id"], own["event_start_timestamp"])
-        found.append(Model(name, _model_id(path, own["clip_id"])))
+    for name in names:
+        made_by = _made_by(run_dir, labels, pc.index(labels.column("model"), name).as_py())
+        found.append(Model(name, made_by.model_id if made_by else ""))
+    if not names and (made_by := _made_by(run_dir, labels, 0)) and made_by.model:
+        found.append(Model(made_by.model, made_by.model_id))
     return found
 
 
-def _model_id(path: str, clip_id: str) -> str:
+def _made_by(run_dir: str, labels: pa.Table, row: int) -> Provenance | None:
+    """Return who made a label, None where its record does not tell."""
+    clip_id, t_us = (labels.column(name)[row].as_py() for name in ("clip_id", "event_start_timestamp"))
+    path = ExperimentFolder(run_dir).record_path(clip_id, t_us)
     try:
-        made_by = from_yaml(files.read_text(path), path, clip_id).provenance
+        return from_yaml(files.read_text(path), path, clip_id).provenance
     except (RecordError, OSError, UnicodeDecodeError):
-        return ""
-    return made_by.model_id if made_by else ""
+        return None
 
 
 def own_judge(judge: Model, models: Iterable[Model]) -> Model | None:

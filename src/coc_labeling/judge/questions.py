@@ -42,18 +42,25 @@ class Due:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged(Keyframe):
-    """A labelled moment.
+class Pending(Keyframe):
+    """A labelled moment that is to be judged, without its label.
 
     Attributes:
-        label: what is judged.
+        number: of the label in its experiment.
         due: the questions about it.
         turn: which planted error is tried first.
     """
 
-    label: CoCLabel
+    number: int
     due: tuple[Due, ...] = ()
     turn: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Pending):
+    """The same with its label."""
+
+    label: CoCLabel
 
 
 @dataclass(frozen=True)

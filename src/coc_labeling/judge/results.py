@@ -1,34 +1,19 @@
 """The folder of a judge: rows as JSON lines, only ever added to, and what they come to."""
 
 import json
-import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import IO, Any, NamedTuple
+from dataclasses import dataclass
+from typing import IO, Any
 
 from batch_runs.shards import WHOLE, Shard
-from coc_labeling.budget import add
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.judge.controls import Telling
-from coc_labeling.judge.stages import Stage, is_evaluation
-from coc_labeling.schema import Usage
+from coc_labeling.judge.rows import Rows
 from driving_clips import files
 
-log = logging.getLogger(__name__)
-
 EVALUATIONS, CONTROLS, FINAL, CONFIG = "evaluations", "controls", "validation.json", "run_config.json"
-_HEAVY = ("model_response_raw",)  # read from a file and not kept in memory
-
-
-class Key(NamedTuple):
-    """What a row is about."""
-
-    clip_id: str
-    t_us: int
-    stage: Stage
-    telling: Telling
 
 
 @dataclass(frozen=True)
@@ -62,82 +47,21 @@ class JudgeFolder:
             finally:
                 writer.close()
 
-    def rows(self) -> "Rows":
-        """Return the last row of each question, of all shards."""
-        found = Rows()
+    def read_into(self, rows: Rows) -> None:
+        """Add the rows of all shards."""
         for name in (EVALUATIONS, CONTROLS):
             for file in sorted(files.list_names(self.path, ".jsonl")):
                 if file == f"{name}.jsonl" or file.startswith(f"{name}.shard-"):
-                    found.read(files.join(self.path, file))
-        return found
+                    rows.read(files.join(self.path, file))
 
-
-@dataclass
-class Rows:
-    """Rows as they were read back, without the models' raw answers.
-
-    Attributes:
-        latest: by what they are about and the hash of how it was asked; later ones replace earlier ones.
-        usage: tokens that all rows cost, also those that were replaced, by file.
-        torn: lines that are no rows: what a killed run left half written.
-    """
-
-    latest: dict[tuple[Key, str], dict[str, Any]] = field(default_factory=dict)
-    usage: dict[str, Usage] = field(default_factory=dict)
-    torn: int = 0
-
-    def read(self, path: str) -> None:
-        """Add the rows of a file."""
-        for line in files.lines_of(path):
-            row = _row(line)
-            if row is None:
-                self.torn += bool(line.strip())
-                continue
-            key = Key(row["clip_id"], row["event_timestamp"], Stage(row["stage"]), Telling(row["telling"]))
-            self.latest[key, row["question_hash"]] = row
-            self.usage[path] = add(self.usage.get(path, Usage()), _usage(row))
-
-    def spent(self, *paths: str) -> Usage:
-        """Return what the rows of some files cost."""
-        total = Usage()
-        for path in paths:
-            total = add(total, self.usage.get(path, Usage()))
-        return total
-
-    def finished(self, key: Key, question_hash: str, label_hash: str) -> dict[str, Any] | None:
-        """Return the row that answers a question about this very label; one with an error answers nothing."""
-        row = self.latest.get((key, question_hash))
-        return row if row is not None and row["label_hash"] == label_hash and row["error"] is None else None
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    """Return a line as a row, or None where it is none."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(row, dict) or not isinstance(row.get("event_timestamp"), int):
-        return None
-    texts = ("clip_id", "question_hash", "label_hash")
-    if not all(isinstance(row.get(name), str) for name in texts) or row.get("stage") not in [*map(int, Stage)]:
-        return None
-    if row.get("telling") not in [*map(str, Telling)]:
-        return None
-    if not all(row.get(name) is None or isinstance(row[name], str) for name in ("error", "skipped", "planted")):
-        return None
-    evaluation = row.get("evaluation")
-    if evaluation is not None and not is_evaluation(evaluation, Stage(row["stage"])):
-        return None
-    row = {"error": None, "skipped": None, "planted": None, "evaluation": None, **row}
-    if all(row[name] is None for name in ("error", "skipped", "evaluation")):
-        return None
-    return {name: value for name, value in row.items() if name not in _HEAVY}
-
-
-def _usage(row: Mapping[str, Any]) -> Usage:
-    used = row.get("usage")
-    used = used if isinstance(used, dict) else {}
-    return Usage(**{name: used[name] for name in Usage.model_fields if isinstance(used.get(name), int)})
+    def write_final(self, content: Mapping[str, Any], labels: Iterable[Mapping[str, Any]]) -> None:
+        """Write ``validation.json``: the content and, one a line, what was judged; they need not fit into memory."""
+        head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
+        with files.atomic_path(files.join(self.path, FINAL)) as path, files.open_append(path) as file:
+            file.write(f'{head},\n "labels": [')
+            for number, label in enumerate(labels):
+                file.write(f"{',' if number else ''}\n  {json.dumps(label, ensure_ascii=False)}")
+            file.write("\n ]\n}\n")
 
 
 def open_rows(path: str) -> IO[str]:
@@ -180,3 +104,13 @@ def refuse_experiment(path: str) -> None:
     """Raise CocLabelingError for a folder that holds records: a judge's files do not belong among them."""
     if any(name.startswith("labels.") for name in files.list_names(path, ".parquet")):
         raise CocLabelingError(f"--out {path}: this is an experiment. Choose a folder of the judge's own.")
+
+
+def refuse_merging(path: str) -> None:
+    """Raise CocLabelingError for a judge's folder: its shards are read together and need no joining."""
+    if any(name.startswith(f"{EVALUATIONS}.") for name in files.list_names(path, ".jsonl")):
+        raise CocLabelingError(
+            f"{path}: this is a judge's folder. Its shards are not merged: {FINAL} is made of all that lie in one "
+            "folder. Where they lie in several, copy their .jsonl files into one and run coc validate once more, "
+            "without --shard: it asks what is missing and writes the whole."
+        )

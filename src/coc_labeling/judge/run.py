@@ -1,7 +1,6 @@
 """``coc validate``: the labels of an experiment scored by a model, another than the one that made them."""
 
 import contextlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,23 +15,22 @@ from coc_labeling.errors import CocLabelingError
 from coc_labeling.events import EventLog
 from coc_labeling.inputs import open_loader, spent_lines
 from coc_labeling.judge.controls import Telling
-from coc_labeling.judge.judging import Evaluator, Judging, asked_of, item_of_due, key_of
+from coc_labeling.judge.judging import Evaluator, Judging, asked_of, item_of_due
 from coc_labeling.judge.labellers import Model, labellers, own_judge
-from coc_labeling.judge.questions import Judged, Views, WindowJudge, question_hash
+from coc_labeling.judge.questions import Pending, Views, WindowJudge, question_hash
 from coc_labeling.judge.results import (
     CONTROLS,
     EVALUATIONS,
-    FINAL,
     JudgeFolder,
-    Rows,
     RowWriter,
     refuse_experiment,
     remember_config,
 )
+from coc_labeling.judge.rows import Kind, Rows
 from coc_labeling.judge.selection import Labels, Selection, labels_of, select
 from coc_labeling.judge.settings import judge_config, segment_folder
 from coc_labeling.judge.stages import Stage
-from coc_labeling.judge.summary import Current, current, informative, joined, model_ids, statistics_of
+from coc_labeling.judge.summary import informative, joined, statistics_of
 from coc_labeling.model_clients.vlm_wrappers.cloud import COMPATIBLE
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper
 from coc_labeling.model_engine import INTERRUPTED
@@ -40,6 +38,7 @@ from coc_labeling.model_run import VLLM_LOG, make_asker, make_preparer, make_run
 from coc_labeling.preparation import ClipPreparer
 from coc_labeling.prompts.window_text import MotionText
 from coc_labeling.results import SUMMARY
+from coc_labeling.schema import Usage
 from coc_labeling.windows import Sampling
 from coc_labeling.work import item_of, tasks_of
 from driving_clips import files
@@ -122,6 +121,12 @@ class _Setting:
         """How each stage is asked."""
         return {stage: question_hash(self.config, self.views, stage) for stage in Stage}
 
+    def rows(self) -> Rows:
+        """Read what is there already."""
+        found = Rows(self.hashes, self.labels.numbers, self.labels.hashes)
+        self.folder.read_into(found)
+        return found
+
     @property
     def max_tokens(self) -> int:
         """Of an answer."""
@@ -139,19 +144,25 @@ def validate(request: ValidationRequest) -> ValidationResult:
     result = ValidationResult(setting.folder, notices=_notices(setting))
     with setting.folder.opened() as writer:
         remember_config(setting.folder, _kept_config(setting))
-        rows = setting.folder.rows()
-        if rows.torn:
-            result.notices.append(f"{rows.torn} lines were half written; their questions are asked again")
-        _count_unreadable(setting, result.tally)
-        due = _without_finished(setting, rows, result.tally)
+        due, earlier = _begin(setting, result)
         try:
-            _judge(setting, due, rows, writer, result)
+            _judge(setting, due, earlier, writer, result)
         except Exception as error:
             result.stopped = result.stopped or f"error: {error}"
             raise
         finally:
             _finish(setting, result)
     return result
+
+
+def _begin(setting: _Setting, result: ValidationResult) -> tuple[list[Pending], Usage]:
+    """Return what is to be asked and what this shard's rows have cost; what is finished is counted."""
+    rows = setting.rows()
+    if rows.torn:
+        result.notices.append(f"{rows.torn} lines were half written; their questions are asked again")
+    _count_unreadable(setting, result.tally)
+    due = _without_finished(setting, rows, result.tally)
+    return due, rows.spent(*(setting.folder.file(f"{name}.jsonl") for name in (EVALUATIONS, CONTROLS)))
 
 
 def dry_run(request: ValidationRequest) -> list[str]:
@@ -161,25 +172,25 @@ def dry_run(request: ValidationRequest) -> list[str]:
         CocLabelingError, DatasetError, MetaActionError: it could not run at all.
     """
     setting = _set_up(request)
-    due = _without_finished(setting, setting.folder.rows(), Tally())
+    due = _without_finished(setting, setting.rows(), Tally())
     questions = sum(len(moment.due) for moment in due)
     controls = sum(any(one.telling is not Telling.LABEL for one in moment.due) for moment in due)
     lines = [f"note: {notice}" for notice in _notices(setting)]
     lines.append(
-        f"dry run: nothing is sent. {len(setting.labels.table)} labels, {len(due)} to judge in {questions} questions "
+        f"dry run: nothing is sent. {len(setting.labels)} labels, {len(due)} to judge in {questions} questions "
         f"at most, {controls} of them as controls as well"
     )
     sampled = spread(due)
     loader, groups, timelines = _inputs(setting, sampled)
-    tasks = tasks_of(groups, sampled, timelines, loader.dataset)
+    tasks = setting.labels.with_labels(tasks_of(groups, sampled, timelines, loader.dataset))
     plan = Plan(_preparer(setting, loader, sampled), tasks, len(sampled), len(due))
     sent = would_send(setting.config, setting.model, plan, lambda question: asked_of(question, setting.max_tokens))
     return [*lines, *sent]
 
 
 def _set_up(request: ValidationRequest) -> _Setting:
-    config = judge_config(request.run_dir, request.model_name, request.changes)
     labels = labels_of(request.run_dir)
+    config = judge_config(request.run_dir, request.model_name, request.changes)
     model = open_model(config)
     judge = Model(config.model_name, str(getattr(model, "model_id", "")))
     models = tuple(labellers(request.run_dir, labels.table))
@@ -196,7 +207,7 @@ def _set_up(request: ValidationRequest) -> _Setting:
         request.full_window,
         MotionText.of(config.data_loader) if request.with_motion else None,
     )
-    selection = select(request.run_dir, labels, request.stages, request.sample, request.controls, request.shard)
+    selection = select(labels, request.stages, request.sample, request.controls, request.shard)
     path = request.out or files.join(request.run_dir, FOLDER, _folder_name(config))
     folder = JudgeFolder(path, request.shard)
     return _Setting(request, config, model, judge, models, own is not None, views, labels, selection, folder)
@@ -216,6 +227,8 @@ def _notices(setting: _Setting) -> list[str]:
     notices = []
     if setting.labels.abstentions:
         notices.append(f"{setting.labels.abstentions} records are abstentions: there is nothing to judge in them")
+    if not setting.models:
+        notices.append("the labels do not say which model made them: whether the judge is another one is not known")
     if setting.self_judged:
         notices.append("the judge is the model that made the labels: the results say self_judged")
     return notices
@@ -237,34 +250,32 @@ def _kept_config(setting: _Setting) -> dict[str, Any]:
 
 
 def _count_unreadable(setting: _Setting, tally: Tally) -> None:
-    for (clip_id, t_us), why in setting.selection.unreadable.items():
-        tally.add(FAILED, "unreadable_record", item_of(clip_id, t_us), why)
+    for item, why in setting.selection.unreadable.items():
+        tally.add(FAILED, "unreadable_record", item, why)
 
 
-def _without_finished(setting: _Setting, rows: Rows, tally: Tally) -> list[Judged]:
+def _without_finished(setting: _Setting, rows: Rows, tally: Tally) -> list[Pending]:
     """Return the labels with the questions that have no answer yet; the others are counted as already done."""
-    left, hashes = [], setting.hashes
-    for moment in setting.selection.moments:
-        label = setting.selection.hashes[moment.clip_id, moment.t_us]
+    left = []
+    for moment in setting.selection.pending:
         due = []
         for one in moment.due:
-            row = rows.finished(key_of(moment, one), hashes[one.stage], label)
-            if row is None:
-                due.append(one)
-                continue
             item = item_of_due(moment.clip_id, moment.t_us, one)
-            if row["skipped"] is None:
-                tally.add(DONE, ALREADY_DONE, item)
-            else:
-                reason, _, detail = row["skipped"].partition(": ")
-                tally.add(REJECTED, reason, item, detail)
+            match rows.kind(moment.number, one):
+                case Kind.EVALUATED:
+                    tally.add(DONE, ALREADY_DONE, item)
+                case Kind.SKIPPED:
+                    reason, _, detail = rows.skipped(moment.number, one).partition(": ")
+                    tally.add(REJECTED, reason, item, detail)
+                case _:
+                    due.append(one)
         if due:
-            left.append(replace(moment, due=tuple(due)))
+            left.append(moment if len(due) == len(moment.due) else replace(moment, due=tuple(due)))
     return left
 
 
 def _inputs(
-    setting: _Setting, due: Sequence[Judged]
+    setting: _Setting, due: Sequence[Pending]
 ) -> tuple[TrajectoryLoader, list[SourceGroup], Mapping[str, Timeline]]:
     loader = open_loader(setting.config)
     dataset = loader.dataset
@@ -276,7 +287,7 @@ def _inputs(
     return loader, groups, TimelineTable(spans)
 
 
-def _preparer(setting: _Setting, loader: TrajectoryLoader, due: Sequence[Judged]) -> ClipPreparer:
+def _preparer(setting: _Setting, loader: TrajectoryLoader, due: Sequence[Pending]) -> ClipPreparer:
     config = setting.config
     video = config.data_loader.video
     needs_frames = bool(getattr(setting.model, "needs_frames", True))
@@ -292,11 +303,10 @@ def _preparer(setting: _Setting, loader: TrajectoryLoader, due: Sequence[Judged]
     return replace(preparer, agent=replace(judge, finder=footage.finder), footage=footage)
 
 
-def _judge(setting: _Setting, due: list[Judged], rows: Rows, writer: RowWriter, result: ValidationResult) -> None:
+def _judge(setting: _Setting, due: list[Pending], earlier: Usage, writer: RowWriter, result: ValidationResult) -> None:
     """Ask what is due; fills ``result``."""
     config, folder, model = setting.config, setting.folder, setting.model
-    own = (folder.file(f"{name}.jsonl") for name in (EVALUATIONS, CONTROLS))
-    budget = Budget(price_of(config), config.max_total_tokens, config.max_cost_usd, earlier=rows.spent(*own))
+    budget = Budget(price_of(config), config.max_total_tokens, config.max_cost_usd, earlier=earlier)
     with contextlib.closing(EventLog(folder.file(EVENTS) if config.log_json else None)) as events:
         asker = make_asker(config, model, budget, events)
         loader, groups, timelines = _inputs(setting, due)
@@ -305,8 +315,7 @@ def _judge(setting: _Setting, due: list[Judged], rows: Rows, writer: RowWriter, 
             Evaluator(judge_name(config), backend, setting.hashes, setting.max_tokens),
             folder.path,
             writer,
-            setting.request.run_dir,
-            setting.selection.hashes,
+            setting.labels,
             {item_of(moment.clip_id, moment.t_us): moment for moment in due},
         )
         questions = sum(len(moment.due) for moment in due)
@@ -316,7 +325,7 @@ def _judge(setting: _Setting, due: list[Judged], rows: Rows, writer: RowWriter, 
         if isinstance(model, BaseWrapper):
             model.log_path = folder.file(VLLM_LOG)
         try:
-            tasks = tasks_of(groups, due, timelines, loader.dataset)
+            tasks = setting.labels.with_labels(tasks_of(groups, due, timelines, loader.dataset))
             stop = run.ask(tasks) if due else run.stop
             result.stopped = None if stop.reason is None else f"{stop.reason}: {stop.detail}"
             result.interrupted = stop.reason == INTERRUPTED
@@ -325,24 +334,22 @@ def _judge(setting: _Setting, due: list[Judged], rows: Rows, writer: RowWriter, 
             result.extra = summary_of(run, model)
 
 
-def _count_unread(work: Judging, due: Sequence[Judged], result: ValidationResult, data_dir: str) -> None:
+def _count_unread(work: Judging, due: Sequence[Pending], result: ValidationResult, data_dir: str) -> None:
     """Count the questions that nothing came of: no source held their clip, or the run stopped before them."""
     reason, message = "unknown_clip", f"no clip of this id in {data_dir}."
     if result.stopped is not None:
         reason, message = "not_reached", f"the run stopped before it ({result.stopped.partition(':')[0]})."
     for moment in due:
         for one in moment.due:
-            if key_of(moment, one) not in work.finished:
+            if not work.is_counted(moment, one):
                 result.tally.add(FAILED, reason, item_of_due(moment.clip_id, moment.t_us, one), message)
 
 
 def _finish(setting: _Setting, result: ValidationResult) -> None:
     """Write ``validation.json`` from all rows there are, and the summary of this run."""
-    rows = setting.folder.rows()
-    found = current(rows, setting.hashes, setting.selection.hashes)
-    result.final = _final(setting, rows, found)
-    content = result.final | {"labels": joined(found)}
-    files.write_atomic(files.join(setting.folder.path, FINAL), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    rows = setting.rows()
+    result.final = _final(setting, rows)
+    setting.folder.write_final(result.final, joined(rows))
     write_summary(
         setting.folder.file(SUMMARY),
         "coc validate",
@@ -356,12 +363,12 @@ def _finish(setting: _Setting, result: ValidationResult) -> None:
     )
 
 
-def _final(setting: _Setting, rows: Rows, found: Current) -> dict[str, Any]:
-    ids = model_ids(found)
+def _final(setting: _Setting, rows: Rows) -> dict[str, Any]:
+    ids = rows.model_ids
     self_judged = setting.self_judged or any(
         Model(setting.judge.name, model_id).is_same(model) for model_id in ids for model in setting.models
     )
-    spent = rows.spent(*rows.usage)
+    spent = rows.spent()
     price = price_of(setting.config)
     views = setting.views
     return {
@@ -371,7 +378,7 @@ def _final(setting: _Setting, rows: Rows, found: Current) -> dict[str, Any]:
             "name": judge_name(setting.config),
             "model_ids": ids,
             "self_judged": self_judged,
-            **informative(found).as_dict(),
+            **informative(rows).as_dict(),
         },
         "window": {
             "history_sec": views.window.history_sec,
@@ -380,9 +387,9 @@ def _final(setting: _Setting, rows: Rows, found: Current) -> dict[str, Any]:
             "full_window": views.full_window,
             "with_motion": views.motion is not None,
         },
-        "summary": statistics_of(found)
+        "summary": statistics_of(rows)
         | {
-            "outdated_rows": found.outdated,
+            "outdated_rows": rows.outdated,
             "tokens": spent.model_dump(),
             "cost_usd": Budget(price).cost_of(spent),
         },

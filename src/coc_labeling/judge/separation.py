@@ -6,12 +6,16 @@ from math import erfc, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from coc_labeling.judge.stages import Stage, goodness, oriented
+from coc_labeling.judge.stages import INVENTED, Stage
 
 FEWEST = 5  # labels on either side: with fewer even a perfect judge could be luck
 LOWEST_AUC = 0.65
 Z_95 = 1.645  # one-sided
+
+Scores = NDArray[np.float64]
+Evaluations = Mapping[Stage, Scores]  # (labels, scores of the stage); NaN for a score that there is none of
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Separation:
         }
 
 
-def separation(true: Sequence[float], planted: Sequence[float]) -> Separation | None:
+def separation(true: Sequence[float] | Scores, planted: Sequence[float] | Scores) -> Separation | None:
     """Return how well scores separate, higher ones being better; None where there are too few.
 
     Example:
@@ -69,9 +73,6 @@ def separation(true: Sequence[float], planted: Sequence[float]) -> Separation | 
     below, up_to = (np.searchsorted(sorted_planted, true, side=side) for side in ("left", "right"))
     auc = float(np.sum(below + up_to)) / (2 * m * n)
     return Separation(auc, sqrt((m + n + 1) / (12 * m * n)), m, n)
-
-
-Evaluations = Mapping[Stage, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -136,14 +137,17 @@ def informativeness(true: Evaluations, planted: Evaluations, labels: int, contro
     """
     by_stage, by_score = {}, {}
     for stage, own in true.items():
-        wrong = planted.get(stage, ())
-        by_stage[stage] = separation(
-            [goodness(one, stage.scores) for one in own], [goodness(one, stage.scores) for one in wrong]
-        )
-        for name in stage.scores:
-            by_score[name] = separation(_column(own, name), _column(wrong, name))
+        good = _oriented(stage, own)
+        wrong = _oriented(stage, planted.get(stage, np.zeros((0, len(stage.scores)))))
+        by_stage[stage] = separation(*(np.nanmean(side, axis=1) for side in (good, wrong)))
+        for number, name in enumerate(stage.scores):
+            columns = (side[:, number] for side in (good, wrong))
+            by_score[name] = separation(*(column[~np.isnan(column)] for column in columns))
     return Informativeness(by_stage, by_score, labels, controls)
 
 
-def _column(evaluations: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [oriented(name, one[name]) for one in evaluations if one.get(name) is not None]
+def _oriented(stage: Stage, scores: Scores) -> Scores:
+    """Return scores so that 1 is best."""
+    invented = [name.endswith(INVENTED) for name in stage.scores]
+    turned: Scores = np.where(invented, 1.0 - scores, scores)
+    return turned

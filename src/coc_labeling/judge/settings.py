@@ -5,12 +5,15 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from coc_labeling.checks.inputs import config_of
+from coc_labeling.config.loading import PRESETS, load_config
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.model_clients.vlm_wrappers.factory import ENTRY_POINTS, MODEL_WRAPPER_REGISTRY
+from coc_labeling.results import CONFIG
 from coc_labeling.saved_config import default_values, saved_config
 from coc_labeling.segment_videos import SegmentVideos
-from driving_clips import registry
+from driving_clips import files, registry
 
 HISTORY_SEC, FUTURE_SEC = 2.0, 6.0
 # What a run said about its own model, its own limits and where its frames might go: a judge begins without it.
@@ -28,7 +31,7 @@ _ALLOWED = "egress.allow_hosts"
 
 
 def judge_config(run_dir: str, model_name: str, changes: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration of an experiment with a judge in place of its model.
+    """Return the configuration of an experiment with a judge in place of its model; defaults where it has kept none.
 
     Args:
         run_dir: the experiment.
@@ -36,7 +39,7 @@ def judge_config(run_dir: str, model_name: str, changes: Mapping[str, Any]) -> R
         changes: values by dotted key, which come last.
 
     Raises:
-        CocLabelingError: no experiment, an unknown key or model.
+        CocLabelingError: an unknown key, value or model; nothing says where the drives are.
     """
     defaults = default_values()
     _refuse_unknown(changes, defaults)
@@ -54,11 +57,17 @@ def judge_config(run_dir: str, model_name: str, changes: Mapping[str, Any]) -> R
         "data_loader.video.fut_length_sec": FUTURE_SEC,
         "data_loader.video.save_segment_videos": False,
     }
-    return saved_config(run_dir, {**own, **changes})
+    try:
+        return config_of(run_dir, {**own, **changes})
+    except CocLabelingError:
+        load_config(PRESETS[0], [], settings=changes)  # if it is for a changed value, this names it
+        raise
 
 
 def segment_folder(run_dir: str) -> str | None:
     """Return where an experiment saved its windows as videos, None where it saved none."""
+    if not files.exists(files.join(run_dir, CONFIG)):
+        return None
     config = saved_config(run_dir, {})
     if not config.data_loader.video.save_segment_videos:
         return None

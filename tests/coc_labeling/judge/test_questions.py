@@ -25,7 +25,7 @@ LABEL = CoCLabel.model_validate(
 
 
 def judged(window: Window, *stages: Stage) -> Window:
-    moment = Judged(CLIP, window.t0_us, label=LABEL, due=tuple(Due(stage) for stage in stages))
+    moment = Judged(CLIP, window.t0_us, label=LABEL, number=0, due=tuple(Due(stage) for stage in stages))
     return replace(window, keyframe=moment)
 
 

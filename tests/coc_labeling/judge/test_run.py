@@ -3,11 +3,15 @@ import json
 import os
 import shutil
 import signal
+import textwrap
 import threading
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from builders.coc import coc
 from builders.commands import contents
 from builders.fake_openai import Ok, Refusal, Status
 from builders.judges import (
@@ -30,6 +34,12 @@ from coc_labeling.prompts import judge as judge_prompts
 
 ALONE = ("--controls", 0)
 STAGES = len(Stage)
+THEIRS = """event_start_frame: 60
+event_start_timestamp: 6000000
+final_content:
+  ego_behavior_schema:
+    effect_on_ego_behavior: Stop for the red light ahead.
+"""
 
 
 def requests_of(server, stage: str) -> list:
@@ -344,6 +354,15 @@ def test_a_model_does_not_judge_its_own_labels(judged, server):
     assert not (judged.run_dir / "validation").exists()
 
 
+def test_who_labelled_is_known_without_the_table_too(judged):
+    (judged.run_dir / "labels.parquet").unlink()
+    told = judged(*ALONE, model="fake-model")
+    assert told.code == 2
+    assert "is the model that made the labels" in told.err
+    assert judged(*ALONE).code == 0
+    assert keys_of(judged.rows()) == EVERY
+
+
 def test_forced_to_it_says_so(judged):
     told = judged(*ALONE, "--force", model="fake-model")
     assert told.code == 0, told.err
@@ -545,6 +564,91 @@ def test_two_runs_do_not_write_at_once(judged):
         told = judged(*ALONE)
     assert told.code == 2
     assert "another run is writing here" in told.err
+
+
+# --- what else may lie there
+
+
+def test_what_is_no_experiment_is_named(tmp_path):
+    told = coc("validate", tmp_path / "nowhere", "--model-name", "dummy")
+    assert told.code == 2
+    assert "nowhere: no such folder" in told.err
+    (tmp_path / "notes").mkdir()
+    told = coc("validate", tmp_path, "--model-name", "dummy")
+    assert told.code == 2
+    assert "expected an experiment folder with labels.parquet, or folders <clip_id>" in told.err
+
+
+def test_a_run_of_abstentions_alone_has_nothing_to_judge(model, server):
+    judged = label_and_judge(model, server, judge=lambda _: answer("unreadable", unreadable=True))
+    told = judged(*ALONE)
+    assert told.code == 2
+    assert "expected labels, found 6 records without one" in told.err
+    assert not judged.folder.exists()
+
+
+@pytest.mark.parametrize("change", ["num_workers=x", "vlm_agent=3", "data_loader.video.cameras=1"])
+def test_a_value_that_does_not_fit_is_named(judged, change):
+    told = coc(*judged.arguments(), change)
+    assert told.code == 2
+    assert f"{change.partition('=')[0]}=" in told.err
+    assert "run_config.json" not in told.err
+
+
+def test_records_of_another_tool_are_judged_where_the_drives_are_told(model, server, tmp_path):
+    run_dir = tmp_path / "theirs"
+    texts = {
+        "clip_0/cot_6000000.yaml": THEIRS,
+        "clip_1/cot_6000000.yaml": f"results:\n{textwrap.indent(THEIRS, '  ')}",
+        "clip_2/cot_6000000.yaml": "[broken",
+    }
+    for name, text in texts.items():
+        (run_dir / name).parent.mkdir(parents=True)
+        (run_dir / name).write_text(text)
+    server.answer = ScriptedJudge()
+    judged = JudgeCommand(run_dir, server)
+    told = judged(*ALONE)
+    assert told.code == 2
+    assert "Give data.data_dir=" in told.err
+    told = judged(*ALONE, data__dataset_name="table", data__data_dir=model.inputs.data_dir)
+    assert told.code == 1
+    assert judged.reasons() == {"done: judged": 2 * STAGES, "failed: unreadable_record": 1}
+    assert "the labels do not say which model made them" in told.out
+    assert judged.final()["labellers"] == []
+    (evidence, *_) = requests_of(server, "evidence")
+    assert "red light" in claim_of(evidence)
+    told = judged(*ALONE, data__dataset_name="table", data__data_dir=model.inputs.data_dir)
+    assert judged.reasons() == {"done: already_done": 2 * STAGES, "failed: unreadable_record": 1}
+
+
+def test_labels_that_only_their_records_hold_are_judged_once(judged):
+    """As in runs that are older than the column; nobody can say that such a label has changed unless it is read."""
+    table = judged.run_dir / "labels.parquet"
+    pq.write_table(pq.read_table(table, partitioning=None).drop_columns(["label"]), table)
+    (judged.run_dir / "clip_1" / "cot_6000000.yaml").unlink()
+    told = judged(*ALONE)
+    assert told.code == 1
+    left = len(EVERY) - STAGES
+    assert judged.reasons() == {"done: judged": left, "failed: unreadable_record": 1}
+    assert judged(*ALONE).code == 1
+    assert judged.reasons() == {"done: already_done": left, "failed: unreadable_record": 1}
+    assert len(judged.final()["labels"]) == left // STAGES
+
+
+def test_labels_of_a_later_version_are_read_from_their_records(judged):
+    table = judged.run_dir / "labels.parquet"
+    rows = pq.read_table(table, partitioning=None)
+    column = pa.array(['{"schema_version": 99}'] * len(rows))
+    pq.write_table(rows.set_column(rows.schema.get_field_index("label"), "label", column), table)
+    assert judged(*ALONE).code == 0
+    assert judged.reasons() == {"done: judged": len(EVERY)}
+
+
+def test_shards_of_a_judge_are_not_merged_and_it_is_said_why(judged):
+    assert judged(*ALONE, "--shard", "0/2").code in (0, 2)
+    told = coc("merge", judged.folder)
+    assert told.code == 2
+    assert "copy their .jsonl files into one and run coc validate once more, without --shard" in told.err
 
 
 # --- nothing is sent

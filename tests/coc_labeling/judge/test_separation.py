@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +11,9 @@ from coc_labeling.judge.stages import Stage
 SCORES = st.lists(st.integers(0, 4).map(lambda n: n / 4), min_size=FEWEST, max_size=12)
 
 
-def evidence(good: float) -> dict:
-    return {"visual_evidence_score": good, "scene_factor_hallucination_score": 1 - good, "reason": ""}
+def evidence(good: float, count: int = 9) -> np.ndarray:
+    """Return the scores of the first stage: how much is seen, and how much is invented."""
+    return np.array([[good, 1 - good]] * count)
 
 
 @given(SCORES, SCORES)
@@ -53,8 +55,8 @@ def test_few_labels_that_happen_to_be_in_order_are_not_enough():
 
 
 def test_one_stage_that_does_not_separate_makes_a_judge_uninformative():
-    good, bad = [evidence(0.9)] * 9, [evidence(0.1)] * 9
-    causes = [dict.fromkeys(Stage.CAUSE.scores, 0.5)] * 9
+    good, bad = evidence(0.9), evidence(0.1)
+    causes = np.full((9, len(Stage.CAUSE.scores)), 0.5)
     found = informativeness(
         {Stage.EVIDENCE: good, Stage.CAUSE: causes}, {Stage.EVIDENCE: bad, Stage.CAUSE: causes}, 9, 9
     )
@@ -66,15 +68,15 @@ def test_one_stage_that_does_not_separate_makes_a_judge_uninformative():
 
 
 def test_a_stage_without_controls_is_not_held_against_a_judge():
-    good, bad = [evidence(0.9)] * 9, [evidence(0.1)] * 9
-    causes = [dict.fromkeys(Stage.CAUSE.scores, 0.5)] * 9
+    good, bad = evidence(0.9), evidence(0.1)
+    causes = np.full((9, len(Stage.CAUSE.scores)), 0.5)
     found = informativeness({Stage.EVIDENCE: good, Stage.CAUSE: causes}, {Stage.EVIDENCE: bad}, 9, 9)
     assert found.informative is True
     assert "cause: not measured" in found.reason
 
 
 def test_without_controls_nothing_is_known():
-    found = informativeness({Stage.EVIDENCE: [evidence(0.9)] * 9}, {}, 9, 0)
+    found = informativeness({Stage.EVIDENCE: evidence(0.9)}, {}, 9, 0)
     assert found.informative is None
     assert found.as_dict()["auc_by_score"] == dict.fromkeys(Stage.EVIDENCE.scores)
     assert found.reason == "not measured: 0 planted errors were scored, and a stage needs 5 of them"

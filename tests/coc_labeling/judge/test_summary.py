@@ -1,18 +1,20 @@
+import json
+from pathlib import Path
+
 import pytest
 
-from coc_labeling.judge.controls import Telling
-from coc_labeling.judge.results import Key, Rows
+from builders.judges import rows_on
+from coc_labeling.judge.rows import Rows
 from coc_labeling.judge.stages import Stage
-from coc_labeling.judge.summary import current, joined, model_ids, statistics_of
-
-HASHES = {stage: f"q{int(stage)}" for stage in Stage}
+from coc_labeling.judge.summary import informative, joined, statistics_of
 
 
-def rows_of(*rows: dict) -> Rows:
-    found = Rows()
-    for row in rows:
-        key = Key(row["clip_id"], row["event_timestamp"], Stage(row["stage"]), Telling(row["telling"]))
-        found.latest[key, row["question_hash"]] = row
+def rows_of(folder: Path, *rows: dict) -> Rows:
+    """Return rows as they are read back; all labels of a clip are as they were."""
+    path = folder / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = rows_on({(row["clip_id"], row["event_timestamp"]): "l" for row in rows})
+    found.read(str(path))
     return found
 
 
@@ -36,25 +38,7 @@ def row(score: float | None = 0.5, **changes) -> dict:
     return whole | changes
 
 
-@pytest.mark.parametrize(
-    ("change", "counted", "outdated"),
-    [
-        ({}, 1, 0),
-        ({"question_hash": "another"}, 0, 0),
-        ({"label_hash": "another"}, 0, 1),
-        ({"clip_id": "gone"}, 0, 1),
-    ],
-)
-def test_only_scores_of_today_s_labels_and_questions_count(change, counted, outdated):
-    found = current(rows_of(row(**change)), HASHES, {("a", 5): "l"})
-    assert (len(joined(found)), found.outdated) == (counted, outdated)
-
-
-def test_a_label_that_is_not_known_is_not_taken_to_have_changed():
-    assert len(joined(current(rows_of(row()), HASHES, {("a", 5): ""}))) == 1
-
-
-def test_scores_are_summed_up_by_decision_and_controls_are_left_out():
+def test_scores_are_summed_up_by_decision_and_controls_are_left_out(tmp_path):
     rows = [
         row(0.2),
         row(0.6, event_timestamp=6),
@@ -62,12 +46,50 @@ def test_scores_are_summed_up_by_decision_and_controls_are_left_out():
         row(None, event_timestamp=8),
         row(0.0, event_timestamp=5, telling="planted"),
     ]
-    found = current(rows_of(*rows), HASHES, {("a", t): "l" for t in range(5, 9)})
+    found = rows_of(tmp_path, *rows)
     told = statistics_of(found)
     assert told["labels"] == 4
     assert told["counts"] == {"cause": {"evaluated": 3, "skipped": 0, "errors": 1}}
     assert told["scores"]["causal_evidence_score"] == {"mean": 0.6, "median": 0.6, "n": 3}
     assert told["by_longitudinal"]["stop"]["causal_evidence_score"] == {"mean": 0.4, "median": 0.4, "n": 2}
     assert told["by_longitudinal"]["none"]["causal_evidence_score"]["n"] == 1
-    assert found.scored(Telling.PLANTED) == 1
-    assert model_ids(found) == ["m"]
+    assert informative(found).planted == 1
+    assert found.model_ids == ["m"]
+
+
+def test_a_twin_counts_only_beside_its_planted_label(tmp_path):
+    def control(number: int, telling: str, score: float | None) -> dict:
+        # 0 is good in the last score only: turned round, all four are alike.
+        made = row(score, event_timestamp=number, telling=telling)
+        if made["evaluation"]:
+            made["evaluation"]["causal_hallucination_score"] = 1 - score
+        return made
+
+    rows = [row(0.5, event_timestamp=number) for number in range(8)]
+    rows += [control(number, "twin", 0.9) for number in range(8)]
+    rows += [control(number, "planted", 0.1 if number < 6 else None) for number in range(7)]
+    found = informative(rows_of(tmp_path, *rows))
+    assert (found.true, found.planted) == (8, 6)
+    of_stage = found.by_stage[Stage.CAUSE]
+    assert (of_stage.auc, of_stage.true, of_stage.planted) == (1.0, 6, 6)
+    assert found.by_score["causal_hallucination_score"].auc == 1.0
+
+
+def test_a_score_that_was_not_asked_for_is_none_in_the_file_and_in_no_mean(tmp_path):
+    evaluation = {"behavior_match_score": 1.0, "longitudinal_match_score": None, "lateral_match_score": 0.5}
+    whole = evaluation | {"behavior_hallucination_score": 0.0, "reason": ""}
+    found = rows_of(tmp_path, row(stage=2, question_hash="q2", evaluation=whole, error=None))
+    assert "longitudinal_match_score" not in statistics_of(found)["scores"]
+    assert [label["evaluation"] for label in joined(found)] == [{"behaviour": whole}]
+
+
+def test_no_rows_come_to_nothing(tmp_path):
+    found = rows_on({})
+    assert statistics_of(found) == {"labels": 0, "counts": {}, "scores": {}, "by_longitudinal": {}}
+    assert informative(found).informative is None
+    assert (list(joined(found)), found.model_ids, found.outdated) == ([], [], 0)
+
+
+@pytest.mark.parametrize("rows", [[row()], [row(event_timestamp=6), row(telling="planted")]], ids=["label", "control"])
+def test_controls_are_no_labels_of_the_final_file(tmp_path, rows):
+    assert len(list(joined(rows_of(tmp_path, *rows)))) == 1
