@@ -13,7 +13,6 @@ from benchmarks.measuring import MB, Row, Scale, run_process, spread
 from coc_labeling.checks.checking import Checker, ClipToCheck, LabelToCheck
 from coc_labeling.results import load_labels
 from coc_labeling.scene import scene_facts
-from coc_labeling.scene.traffic import traffic_lines
 from coc_labeling.schema import CoCLabel
 from coc_toolkit.pipeline import PipelineRequest, run_pipeline
 from driving_clips.datasets import open_dataset
@@ -60,7 +59,7 @@ def _in_memory(folder: Path, run_dir: str, repeats: int) -> Row:
         checker = Checker()
         for name, ego, obstacles in given:
             scene = scene_facts(ego, obstacles)
-            clip = ClipToCheck(name, ego, spans[name], obstacles, scene, traffic_lines(scene.users), 2.0, 6.0)
+            clip = ClipToCheck(name, ego, spans[name], obstacles, scene, 2.0, 6.0)
             for own in labels.get(name, ()):
                 checker.check(clip, own)
                 done += 1

@@ -9,7 +9,6 @@ from builders.scenes import mirrored, mirrored_boxes, window_at
 from coc_labeling.checks.base import Case, Finding, Verdict
 from coc_labeling.checks.checking import CheckedLabel, Checker, ClipToCheck, LabelToCheck, case_of
 from coc_labeling.scene.facts import scene_facts
-from coc_labeling.scene.traffic import traffic_lines
 from coc_labeling.schema import CoCLabel, Side
 from driving_clips.obstacles import ObstacleTracks
 from meta_action.timeline import Timeline
@@ -49,7 +48,7 @@ def clip_of(d: Drive, frame: int, obstacles: ObstacleTracks | None = None, *, ti
     window = window_at(d, frame, obstacles)
     scene = scene_facts(window.ego, obstacles)
     spans = window.timeline if timeline else Timeline("clip", ())
-    return ClipToCheck("clip", window.ego, spans, obstacles, scene, traffic_lines(scene.users), 2.0, 6.0)
+    return ClipToCheck("clip", window.ego, spans, obstacles, scene, 2.0, 6.0)
 
 
 def case(label: CoCLabel, d: Drive, frame: int, obstacles: ObstacleTracks | None = None, **known: Any) -> Case:

@@ -50,7 +50,7 @@ def reasons(window: Window, scene: SceneFacts, bend: Bend | None, move: SideMove
     tick, speed = window.keyframe.frame, float(window.ego.speed[window.row])
     found = []
     left_behind = None
-    if move is not None and move.is_lane_change and tick <= (move.start_tick + move.end_tick) / 2:
+    if move is not None and move.is_lane_change and move.starts_in_sec + move.ends_in_sec >= 0.0:
         left_behind = scene.left_behind(tick, move)
     leads = [
         lead

@@ -6,7 +6,7 @@ A cause is only written where it is observed; where none is, the record says so.
 from coc_labeling.agents.base import Agent
 from coc_labeling.agents.reasons import Reason
 from coc_labeling.agents.situation import Situation, situation
-from coc_labeling.scene import LEAD_RANGE_M, Bend, Kind, Lead, Role
+from coc_labeling.scene import LEAD_RANGE_M, Bend, Kind, Lead, Role, TrafficLines, scene_facts, traffic_lines
 from coc_labeling.scene.following import DECELERATION_MPS2, avoid_mps2
 from coc_labeling.schema import (
     UNOBSERVED,
@@ -22,7 +22,7 @@ from coc_labeling.schema import (
     abstain,
 )
 from coc_labeling.windows import Window
-from driving_clips.obstacles import VEHICLE_CLASSES
+from driving_clips.obstacles import VEHICLE_CLASSES, ObstacleTracks
 
 CLOSING_MPS = 0.5
 MOVING_OFF_MPS = 0.5
@@ -63,9 +63,12 @@ class RulesAgent(Agent):
     name = "RulesAgent"
     model = "rules"
 
+    def __init__(self) -> None:
+        self._last: tuple[ObstacleTracks | None, TrafficLines | None] | None = None
+
     def label(self, window: Window) -> CoCLabel:
         """Return decisions, their observed causes, a trace and the sentence; an abstention for driving backwards."""
-        facts = situation(window)
+        facts = situation(window, self._lines_of(window))
         if facts.action == "reverse" or facts.steering.startswith("reverse"):
             return abstain("no_decision", "ego drives backwards, for which taxonomy 1 has no decision")
         if not facts.action:
@@ -83,6 +86,13 @@ class RulesAgent(Agent):
             trace=_trace(facts, draft.components, longitudinal),
             effect_on_ego_behavior=f"{sentence}.",
         )
+
+    def _lines_of(self, window: Window) -> TrafficLines | None:
+        """Return the lines of others in a window's clip; found once for the windows of a clip that come in a row."""
+        if self._last is None or self._last[0] is not window.obstacles:
+            scene = scene_facts(window.ego, window.obstacles, window.driving_side)
+            self._last = window.obstacles, traffic_lines(scene)
+        return self._last[1]
 
 
 class _Draft:
@@ -158,7 +168,7 @@ class _Draft:
     def lateral(self) -> tuple[Lateral | None, str]:
         """Return the decision on the lane, if the keyframe is about one, and its part of the sentence."""
         facts, bend, move = self.facts, self.facts.bend, self.facts.move
-        if move is not None and facts.is_merge:
+        if move is not None and move.is_lane_change and move.from_ramp:
             return _lane(LateralDecision.MERGE, move.side), f"merge to the {move.side}"
         if move is not None and move.is_lane_change:
             return _lane(LateralDecision.CHANGE_LANE, move.side), f"change lane to the {move.side}"

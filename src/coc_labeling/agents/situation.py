@@ -1,5 +1,6 @@
 """What the rules decide on: what ego does around a keyframe, and what holds it back or moves it over."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,11 @@ from coc_labeling.scene import (
     Role,
     SceneFacts,
     SideMove,
+    TrafficLines,
     facts_until_keyframe,
     find_bend,
-    find_joining,
+    find_sideways,
     find_stop,
-    side_moves,
 )
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
@@ -31,9 +32,9 @@ MOVES_OFF_MPS = 1.0  # who stands and does not reach it soon waits
 TURN_FURTHER_SEC, BRAKES_SEC = 4.0, 10.0  # one brakes for a turn from so long before the window at least, and at most
 BEND_BEGINS_SEC = 2.0  # after one has become slow enough for it
 UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
-MOVE_BEFORE_TICKS, MOVE_LEFT = 20, 0.3  # a side move counts from so long before it begins until so much of it is left
-MOVE_LEFT_MOST_TICKS = 10
-GAP_TICKS = 60  # one looks for a gap no longer before one moves into it
+MOVE_BEFORE_SEC, MOVE_LEFT = 2.0, 0.3  # a side move counts from so long before it begins until so much of it is left
+MOVE_LEFT_MOST_SEC = 1.0
+GAP_SEC = 6.0  # one looks for a gap no longer before one moves into it
 SQUEEZED_CLEARANCE_M, SQUEEZED_AHEAD_M = 1.0, 35.0
 PASSED_CLEARANCE_M = 1.6  # one nudges away from what is nearer than that
 PASSED_BACK_M, PASSED_SEC, PASSED_MORE_M = -8.0, 5.0, 10.0
@@ -56,7 +57,6 @@ class Situation:
         bend: the curve or turn, None where the path only moves over.
         turn: a turn that ego drives, in the window or soon after it.
         move: a move to a side that is about to begin or under way.
-        is_merge: whether the move is from a lane that runs into another one.
         passed: what a nudge keeps clear of, with its distance along the path.
         squeezes_past: what stands so near to the path ahead that ego passes it with care.
         gap_side: the side of a lane that ego moves to a while later, and that somebody drives on now.
@@ -75,7 +75,6 @@ class Situation:
     bend: Bend | None
     turn: Bend | None
     move: SideMove | None
-    is_merge: bool
     passed: Role | None
     squeezes_past: Role | None
     gap_side: Side | None
@@ -98,14 +97,23 @@ class Situation:
         )
 
 
-def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
-    """Return the facts of a window; of others only what was known at its keyframe."""
-    scene = scene or facts_until_keyframe(window)
+def situation(window: Window, lines: TrafficLines | None = None) -> Situation:
+    """Return the facts of a window.
+
+    What ego does is told from all that was recorded; why it does so, from what was known of others at the keyframe.
+
+    Args:
+        window: the keyframe and the clip around it.
+        lines: of others along ego's path in the whole clip, where there are any.
+    """
+    scene = facts_until_keyframe(window)
     tick, action = window.keyframe.frame, _current_action(window, LONGITUDINAL)
     speed = window.ego.speed
     soon = speed[window.row : min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row) + 1]
     moves_off = _moves_off(soon)
-    move, is_merge = _current_move(window, scene)
+    sideways = find_sideways(window, lines)
+    moves = (*sideways.changes, *sideways.nudges) if sideways is not None else ()
+    move = next((move for move in moves if _is_current(move)), None)
     stops_in_sec = find_stop(window)
     # A path that comes back to its heading further to a side is no curve, though it bends on the way.
     changes_lane = move is not None and move.is_lane_change
@@ -124,10 +132,9 @@ def situation(window: Window, scene: SceneFacts | None = None) -> Situation:
         bend=bend,
         turn=turn if turn is not None and turn.is_turn else None,
         move=move,
-        is_merge=is_merge,
         passed=_passed(scene, move, tick, float(speed[window.row])) if move is not None else None,
         squeezes_past=_squeezes_past(scene, tick),
-        gap_side=_gap_side(window, scene),
+        gap_side=_gap_side(moves, scene, tick),
         tracks_known=window.obstacles is not None,
     )
 
@@ -151,35 +158,20 @@ def _driven(window: Window, until_sec: float | None) -> float:
     return float(np.hypot(*np.diff(window.ego.xyz[window.row : last + 1, :2], axis=0).T).sum())
 
 
-def _current_move(window: Window, scene: SceneFacts) -> tuple[SideMove | None, bool]:
-    """Return the move to a side at the keyframe, and whether it is a merge; others may show what the path does not."""
-    move = next((move for move in side_moves(window.ego) if _is_current(move, window)), None)
-    if move is not None and move.is_lane_change:
-        return move, False
-    joining = find_joining(window.ego, scene.users, scene.first_tick, window.keyframe.frame)
-    if joining is not None and _is_current(joining.move, window):
-        return joining.move, joining.is_merge
-    return move, False
-
-
-def _gap_side(window: Window, scene: SceneFacts) -> Side | None:
+def _gap_side(moves: Sequence[SideMove], scene: SceneFacts, tick: int) -> Side | None:
     """Return to which side ego changes lanes soon, where somebody drives beside it on that side."""
-    tick = window.keyframe.frame
-    joining = find_joining(window.ego, scene.users, scene.first_tick, tick)
-    moves = [*side_moves(window.ego), *([joining.move] if joining is not None else [])]
-    soon = (m for m in moves if m.is_lane_change and tick < m.end_tick and m.start_tick <= tick + GAP_TICKS)
-    move = min(soon, key=lambda one: one.start_tick, default=None)
+    soon = (m for m in moves if m.is_lane_change and m.ends_in_sec > 0.0 and m.starts_in_sec <= GAP_SEC)
+    move = min(soon, key=lambda one: one.starts_in_sec, default=None)
     if move is None:
         return None
     beside = scene.during(tick, tick, [Kind.ADJACENT])
     return move.side if any(role.side is move.side for role in beside) else None
 
 
-def _is_current(move: SideMove, window: Window) -> bool:
+def _is_current(move: SideMove) -> bool:
     """Whether a move begins soon, or is under way and not nearly over."""
-    tick, last = window.keyframe.frame, window.ego.first_tick + window.last_row
-    left = min(MOVE_LEFT * (move.end_tick - move.start_tick), MOVE_LEFT_MOST_TICKS)
-    return move.start_tick - MOVE_BEFORE_TICKS <= tick <= move.end_tick - left and move.start_tick <= last
+    left = min(MOVE_LEFT * (move.ends_in_sec - move.starts_in_sec), MOVE_LEFT_MOST_SEC)
+    return move.starts_in_sec <= MOVE_BEFORE_SEC and move.ends_in_sec >= left
 
 
 def _passed(scene: SceneFacts, move: SideMove, tick: int, speed: float) -> Role | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from coc_labeling.checks import all_checks
 from coc_labeling.checks.base import SAID_ONCE, Case, Check, Finding, TextCounts
@@ -12,7 +13,7 @@ from coc_labeling.keyframes import Keyframe
 from coc_labeling.reading import read_sentence
 from coc_labeling.reading.reading import Reading
 from coc_labeling.scene.facts import SceneFacts
-from coc_labeling.scene.traffic import TrafficLines
+from coc_labeling.scene.traffic import TrafficLines, traffic_lines
 from coc_labeling.schema import CoCLabel, FactSource
 from coc_labeling.windows import make_window
 from driving_clips.ego_motion import EgoMotion
@@ -64,7 +65,6 @@ class ClipToCheck:
         timeline: its meta-actions.
         obstacles: its tracks; None where the dataset has none.
         scene: what others are to ego.
-        lines: of others along ego's path, where there are any.
         history_sec, future_sec: the window around each keyframe.
     """
 
@@ -73,9 +73,13 @@ class ClipToCheck:
     timeline: Timeline
     obstacles: ObstacleTracks | None
     scene: SceneFacts
-    lines: TrafficLines | None
     history_sec: float
     future_sec: float
+
+    @cached_property
+    def lines(self) -> TrafficLines | None:
+        """The lines of others along ego's path; None where nobody drives along it."""
+        return traffic_lines(self.scene)
 
 
 class Checker:
@@ -111,7 +115,7 @@ def case_of(clip: ClipToCheck, own: LabelToCheck) -> Case:
         own.label,
         reading,
         claims_of(own.label, reading),
-        driven_facts(window, clip.lines, None if clip.scene.users is None else clip.scene.users.ego_s),
+        driven_facts(window, clip.lines),
         clip.scene,
         own.told,
         own.unlisted,

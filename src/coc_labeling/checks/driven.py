@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from coc_labeling.scene.ego import Bend, find_bend
-from coc_labeling.scene.side_moves import side_moves
-from coc_labeling.scene.sideways import Move, Sideways, find_sideways
+from coc_labeling.scene.sideways import Sideways, find_sideways
 from coc_labeling.scene.traffic import TrafficLines
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
@@ -99,7 +98,6 @@ class DrivenFacts:
         complete: the window's end, and such a braking's, lie within the clip, so what is not there did not happen.
         window: what all this was measured in; None where only the above is known.
         lines: of others along ego's path, where there are any.
-        ego_s: (T,) m along that path at each row of ego motion.
         stands_in_sec: when ego first stands, over the time of ``slowest_mps``; None where it does not.
     """
 
@@ -110,7 +108,6 @@ class DrivenFacts:
     complete: bool
     window: Window | None = None
     lines: TrafficLines | None = None
-    ego_s: Floats | None = None
     stands_in_sec: float | None = None
 
     @property
@@ -181,21 +178,7 @@ class DrivenFacts:
     @cached_property
     def sideways(self) -> Sideways | None:
         """How ego moves sideways along its road."""
-        return None if self.window is None else find_sideways(self.window, self.lines, self.ego_s)
-
-    @cached_property
-    def lane_moves(self) -> list[Move]:
-        """Lane changes that ego's path shows by itself, where it turns off its road and comes back to it."""
-        if self.window is None:
-            return []
-        t0 = self.window.keyframe.frame
-        return [
-            Move(
-                move.side, move.offset_m, (move.start_tick - t0) * TICK_SEC, (move.end_tick - t0) * TICK_SEC, sure=True
-            )
-            for move in side_moves(self.window.ego)
-            if move.is_lane_change
-        ]
+        return None if self.window is None else find_sideways(self.window, self.lines)
 
     def steering(self) -> frozenset[str]:
         """Return the sides that ego steers or turns to; backwards driving has none, moving over is no steering."""
@@ -237,13 +220,12 @@ def _would_stand_soon(speed: Floats) -> bool:
     return bool(STANDING_MPS < speed[-1] <= braking * BRAKES_ON_SEC)
 
 
-def driven_facts(window: Window, lines: TrafficLines | None = None, ego_s: Floats | None = None) -> DrivenFacts:
+def driven_facts(window: Window, lines: TrafficLines | None = None) -> DrivenFacts:
     """Return what ego did from the keyframe on, as far as the window reaches.
 
     Args:
         window: the keyframe and the clip around it.
         lines: of others along ego's path, where there are any.
-        ego_s: (T,) m along that path at each row of ego motion.
     """
     first, last = window.keyframe.frame, window.keyframe.frame + window.last_row - window.row
     spans = tuple(
@@ -260,4 +242,4 @@ def driven_facts(window: Window, lines: TrafficLines | None = None, ego_s: Float
     driven, fastest = speed[window.row : end + 1], float(speed[window.row : window.last_row + 1].max())
     stands = np.flatnonzero(driven < STANDING_MPS)
     stands_in_sec = float(stands[0]) * TICK_SEC if len(stands) else None
-    return DrivenFacts(first, spans, float(driven.min()), fastest, complete, window, lines, ego_s, stands_in_sec)
+    return DrivenFacts(first, spans, float(driven.min()), fastest, complete, window, lines, stands_in_sec)

@@ -8,12 +8,10 @@ from coc_labeling.checks.claims import DecisionClaim
 from coc_labeling.checks.driven import LANE_CHANGES, SHIFTS, DrivenFacts, sides_of
 from coc_labeling.checks.placing import passing_side, roles_around
 from coc_labeling.reading.reading import Motion
-from coc_labeling.scene.merging import find_joining
 from coc_labeling.scene.roles import Kind
-from coc_labeling.scene.sideways import Move
+from coc_labeling.scene.side_moves import SideMove
 from coc_labeling.schema import Category, FactSource, LateralDecision, Relation, Side
 from coc_labeling.schema import LongitudinalDecision as Speed
-from driving_clips.ego_motion import TICK_SEC
 
 OVER = frozenset(
     {
@@ -84,7 +82,7 @@ _ABORT = LateralDecision.ABORT_MANOEUVRE
 
 
 def _moves_over(driven: DrivenFacts) -> bool:
-    seen = driven.sideways is not None and any(move.sure for move in driven.sideways.changes)
+    seen = driven.sideways is not None and bool(driven.sideways.changes)
     return seen or bool(driven.soon(*LANE_CHANGES, *SHIFTS))
 
 
@@ -123,7 +121,7 @@ def _over_by_path(claim: DecisionClaim, side: Side, driven: DrivenFacts) -> bool
         return None  # the lane axis tells, or nothing does
     if side in {move.side for move in path.changes}:
         return True
-    if any(move.sure for move in path.changes):
+    if path.changes:
         return False
     if claim.decision in CHANGES or path.changes:
         return None
@@ -322,26 +320,14 @@ def _sources(driven: DrivenFacts) -> frozenset[FactSource]:
     return EGO if driven.lines is None else EGO | TRACKS
 
 
-def _clear_change(driven: DrivenFacts) -> Move | None:
+def _clear_change(driven: DrivenFacts) -> SideMove | None:
     """Return a lane change that lies ahead of the keyframe for its greater part, and begins soon."""
     path = driven.sideways
     if path is None or driven.course is None or abs(driven.course.start_mps) < SLOW_MPS:
         return None
-    moves = [move for move in path.changes if move.sure] or driven.lane_moves
-    soon = (move for move in moves if move.starts_in_sec <= CHANGE_SOON_SEC)
+    soon = (move for move in path.changes if move.starts_in_sec <= CHANGE_SOON_SEC)
     ahead = (m for m in soon if m.ends_in_sec > ENDS_SEC and m.starts_in_sec + m.ends_in_sec > -ENDS_SEC)
     return next(ahead, None)
-
-
-def _joining(case: Case) -> Move | None:
-    """Return ego's move onto the line that somebody drives along, such as a merge from a ramp, if it begins soon."""
-    scene = case.scene
-    joining = find_joining(scene.ego, scene.users, scene.first_tick, case.t0)
-    if joining is None:
-        return None
-    starts, ends = ((tick - case.t0) * TICK_SEC for tick in (joining.move.start_tick, joining.move.end_tick))
-    soon = starts <= CHANGE_SOON_SEC and ends > ENDS_SEC and starts + ends > -ENDS_SEC
-    return Move(joining.move.side, joining.move.offset_m, starts, ends, sure=True) if soon else None
 
 
 class UnmentionedCheck(Check):
@@ -369,7 +355,7 @@ class UnmentionedCheck(Check):
             yield from self._change_of_path(change, case)
         yield from self._turn(case)
 
-    def _change_of_path(self, change: Move, case: Case) -> Iterator[Finding]:
+    def _change_of_path(self, change: SideMove, case: Case) -> Iterator[Finding]:
         side = frozenset({str(change.side)})
         if any(claim.decision in CHANGES for claim in case.claims.decisions):
             return  # to the other side: the direction is wrong, and that is told elsewhere

@@ -18,7 +18,6 @@ from coc_labeling.errors import RecordError
 from coc_labeling.records import RELEASED, from_yaml
 from coc_labeling.results import as_row as label_row
 from coc_labeling.scene.facts import scene_facts
-from coc_labeling.scene.traffic import traffic_lines
 from coc_labeling.schema import CoCLabel, FactSource
 from coc_labeling.windows import side_of
 from coc_labeling.work import GroupTask, Problem, item_of, write_error
@@ -149,7 +148,6 @@ class GroupChecker:
             timeline,
             obstacles,
             scene,
-            traffic_lines(scene.users),
             self.history_sec,
             self.future_sec,
         )

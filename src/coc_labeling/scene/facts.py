@@ -6,7 +6,7 @@ their makers, so that "up to it" holds as far as theirs does.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,7 @@ from driving_clips.obstacles import ObstacleTracks
 RANGE_QUANTILE = 0.98
 STILL_IN_PATH_M = 1.2  # nearer ones are in the lane that ego moves to
 HISTORY_TICKS = 50  # before a keyframe
+OBSERVED_US = 500_000  # a tick further from every box was not observed
 NEARBY_M = 150.0  # tracks that never come so near to ego are left out
 
 
@@ -58,6 +59,7 @@ class SceneFacts:
         tracks: all that came near, by id.
         problems: what was wrong with the tracks, in words.
         users: road users in path coordinates, None without tracks.
+        box_us: (B,) times of the boxes of all tracks that can be relied on, each once, in order.
     """
 
     ego: EgoMotion
@@ -70,6 +72,15 @@ class SceneFacts:
     tracks: tuple[SeenTrack, ...]
     problems: tuple[str, ...]
     users: RoadUsers | None
+    box_us: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def observed_at(self, tick: int) -> bool:
+        """Say whether others were measured about a tick: a box of any track lies within half a second of it.
+
+        Where none does, nothing is known of others at that tick, a road without anyone included.
+        """
+        first, last = np.searchsorted(self.box_us, [tick * TICK_US - OBSERVED_US, tick * TICK_US + OBSERVED_US + 1])
+        return bool(last > first)
 
     def lead_at(self, tick: int) -> Lead | None:
         """Return the lead at a tick of the clip clock, None where there is none."""
@@ -85,7 +96,7 @@ class SceneFacts:
             return None
         users = self.users
         towards = users.d[:, row] * (1.0 if move.side is Side.LEFT else -1.0)  # the lane left has them below zero
-        aside = (towards < -STILL_IN_PATH_M) & (towards > -move.offset_m - STILL_IN_PATH_M)
+        aside = (towards < -STILL_IN_PATH_M) & (towards > -move.moved_m - STILL_IN_PATH_M)
         there = aside & users.goes_along[:, row] & (users.near[:, row] > 0.0) & (users.near[:, row] <= LEAD_RANGE_M)
         if not there.any():
             return None
@@ -168,7 +179,9 @@ def scene_facts(
     tracks = _seen_tracks(users)
     roles = find_roles(users, first_tick, ego.heading[rows], lane_shifts(ego, path), driving_side)
     reach = _range(users)
-    return SceneFacts(ego, first_tick, driving_side, curvature, True, reach, roles, tracks, tuple(problems), users)
+    said = tuple(problems)
+    times = np.unique(obstacles.t_us)
+    return SceneFacts(ego, first_tick, driving_side, curvature, True, reach, roles, tracks, said, users, times)
 
 
 def facts_until_keyframe(window: Window) -> SceneFacts:

@@ -21,6 +21,8 @@ LEAST_M = 0.3  # less is no moving over
 LANE_CHANGE_M, MOST_M = 2.3, 4.8  # a lane is 2.5 to 4.5 m wide
 MOST_BEND_RAD = 0.08  # the road's own turn between both ends
 BEND_EXPLAINS = 0.8  # of that turn times the length: an uneven bend can look like half of it
+# Where the road turns by more than that, only lane changes are told, and only where it bends evenly for long.
+CURVE_RAD, CURVE_LEAST_M, CURVE_SETTLED = 0.3, 2.6, 40
 MOST_TURN_RAD = 0.6  # who turns away by more turns off
 SETTLED = 8  # ticks before and after the move that must show the same road
 SETTLED_SHARES = (0.25, 0.5, 0.75, 1.0)  # of that time, where it is looked at
@@ -35,23 +37,25 @@ class SideMove:
 
     Attributes:
         side: to which.
-        offset_m: by how much, against the road.
-        start_tick, end_tick: on the clip clock.
+        moved_m: by how much, against the road.
+        starts_in_sec, ends_in_sec: from the moment asked about.
+        from_ramp: the lane that ego comes from runs towards the other one.
     """
 
     side: Side
-    offset_m: float
-    start_tick: int
-    end_tick: int
+    moved_m: float
+    starts_in_sec: float
+    ends_in_sec: float
+    from_ramp: bool = False
 
     @property
     def is_lane_change(self) -> bool:
         """Whether it is by a lane, rather than within one."""
-        return self.offset_m >= LANE_CHANGE_M
+        return self.moved_m >= LANE_CHANGE_M
 
 
-def side_moves(ego: EgoMotion) -> tuple[SideMove, ...]:
-    """Return a clip's moves to a side, by their start; none overlaps another one."""
+def side_moves(ego: EgoMotion, tick: int) -> tuple[SideMove, ...]:
+    """Return all moves of a clip to a side, by their start, their times from a tick on; none overlaps another one."""
     speed, heading = ego.speed, np.unwrap(ego.heading)
     way = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * TICK_SEC)])
     turned = np.concatenate([[0.0], np.cumsum((heading[1:] + heading[:-1]) / 2 * np.diff(way))])
@@ -65,17 +69,35 @@ def side_moves(ego: EgoMotion) -> tuple[SideMove, ...]:
     driven, apart = way[end] - way[start], np.abs(heading[end] - heading[start])
     offset = _offset(heading, way, turned, start, end)
     fits = (np.abs(offset) >= LEAST_M) & (np.abs(offset) <= MOST_M)
-    fits &= (apart <= MOST_BEND_RAD) & (np.abs(offset) >= BEND_EXPLAINS * apart * driven)
     fits &= driven >= SLOWEST_MPS * (end - start) * TICK_SEC
-    before, after = np.maximum(start - SETTLED, 0), np.minimum(end + SETTLED, len(ego) - 1)
-    bend = (heading[end] - heading[start]) / np.maximum(driven, 1.0)
-    for first, last in ((before, start), (end, after)):  # ego drives along its road before and after, all the while
+    straight = (apart <= MOST_BEND_RAD) & (np.abs(offset) >= BEND_EXPLAINS * apart * driven)
+    fits &= straight | ((apart <= CURVE_RAD) & (np.abs(offset) >= CURVE_LEAST_M))
+    start, end, offset, straight = start[fits], end[fits], offset[fits], straight[fits]
+    settled = _settled(heading, way, start, end, SETTLED)
+    settled &= straight | _settled(heading, way, start, end, CURVE_SETTLED)
+    chosen = _chosen(heading, start[settled], end[settled], offset[settled])
+    return tuple(
+        SideMove(
+            Side.LEFT if moved > 0 else Side.RIGHT,
+            abs(moved),
+            (ego.first_tick + first - tick) * TICK_SEC,
+            (ego.first_tick + last - tick) * TICK_SEC,
+        )
+        for first, last, moved in chosen
+    )
+
+
+def _settled(heading: Floats, way: Floats, start: Rows, end: Rows, ticks: int) -> NDArray[np.bool_]:
+    """Say which moves ego begins and ends driving along its road, for so long before and after."""
+    before, after = np.maximum(start - ticks, 0), np.minimum(end + ticks, len(heading) - 1)
+    bend = (heading[end] - heading[start]) / np.maximum(way[end] - way[start], 1.0)
+    fits = np.ones(len(start), dtype=bool)
+    for first, last in ((before, start), (end, after)):
         for share in SETTLED_SHARES:
             at = first + np.rint(share * (last - first)).astype(np.intp)
             turned_on = np.abs(heading[at] - heading[first] - bend * (way[at] - way[first]))
             fits &= turned_on <= STEADY_RAD
-    start, end, offset = start[fits], end[fits], offset[fits]
-    return _chosen(ego, heading, start, end, offset)
+    return fits
 
 
 def _offset(heading: Floats, way: Floats, turned: Floats, start: Rows, end: Rows) -> Floats:
@@ -83,10 +105,10 @@ def _offset(heading: Floats, way: Floats, turned: Floats, start: Rows, end: Rows
     return turned[end] - turned[start] - (heading[end] + heading[start]) / 2 * (way[end] - way[start])
 
 
-def _chosen(ego: EgoMotion, heading: Floats, start: Rows, end: Rows, offset: Floats) -> tuple[SideMove, ...]:
-    """Return the widest moves that do not overlap, each as short as shows nearly all of it."""
-    taken = np.zeros(len(ego), dtype=bool)
-    moves: list[SideMove] = []
+def _chosen(heading: Floats, start: Rows, end: Rows, offset: Floats) -> list[tuple[int, int, float]]:
+    """Return the widest moves that do not overlap, by their start, each as short as shows nearly all of it."""
+    taken = np.zeros(len(heading), dtype=bool)
+    moves: list[tuple[int, int, float]] = []
     alive = np.ones(len(start), dtype=bool)
     for index in np.argsort(-np.abs(offset), kind="stable"):
         if not alive[index]:
@@ -98,17 +120,10 @@ def _chosen(ego: EgoMotion, heading: Floats, start: Rows, end: Rows, offset: Flo
         best = enough[np.argmin((end - start)[enough])]
         first, last = _edges(heading, int(start[best]), int(end[best]))
         if not taken[first : last + 1].any():
-            moves.append(
-                SideMove(
-                    Side.LEFT if offset[index] > 0 else Side.RIGHT,
-                    float(abs(offset[index])),
-                    ego.first_tick + first,
-                    ego.first_tick + last,
-                )
-            )
+            moves.append((first, last, float(offset[index])))
             taken[first : last + 1] = True
         alive &= (end <= first) | (start >= last)
-    return tuple(sorted(moves, key=lambda move: move.start_tick))
+    return sorted(moves)
 
 
 def _is_one_move(heading: Floats, offset: float) -> bool:

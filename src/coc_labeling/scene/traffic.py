@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coc_labeling.scene.facts import SceneFacts
 from coc_labeling.scene.users import RoadUsers
 from driving_clips.geometry import Floats
 
@@ -28,10 +29,14 @@ class TrafficLines:
     Attributes:
         s: (G,) m along ego's path, in even steps.
         d: (N, G) m to the left of ego's path; NaN where a line is not known.
+        ego_s: (T,) m along it at each row of ego motion.
+        heading: (T,) rad of ego there, unwrapped.
     """
 
     s: Floats
     d: Floats
+    ego_s: Floats
+    heading: Floats
 
     def ego_offset(self, from_s: float, to_s: Floats, least: int) -> Floats:
         """Return how far ego moves to the left against others from one place to others further on, in m.
@@ -68,17 +73,10 @@ class TrafficLines:
             offset[enough] = np.where(agree, middle, np.nan)
         return offset
 
-    def stray_m(self, from_s: float, to_s: float, heading: Floats, ego_s: Floats) -> float:
-        """Return how far lines stray from even bends of their own, in m; infinite where none is known.
-
-        Args:
-            from_s: m along ego's path, where to look from.
-            to_s: where to look to.
-            heading: (T,) rad of ego's path, unwrapped.
-            ego_s: (T,) m along it.
-        """
+    def stray_m(self, from_s: float, to_s: float) -> float:
+        """Return how far lines between two places stray from even bends of their own, in m; infinite without any."""
         start, end = (int(np.clip(np.rint((s - self.s[0]) / STEP_M), 0, len(self.s) - 1)) for s in (from_s, to_s))
-        own = np.interp(self.s[start : end + 1], ego_s, heading)
+        own = np.interp(self.s[start : end + 1], self.ego_s, self.heading)
         path = np.concatenate([[0.0], np.cumsum((own[1:] + own[:-1] - 2 * own[0]) / 2 * STEP_M)])
         known = np.isfinite(self.d[:, start : end + 1])
         strays = [
@@ -97,8 +95,9 @@ def stray_m(along: Floats, aside: Floats) -> float:
     return float(np.abs(aside - np.polyval(np.polyfit(x, aside, 2), x)).max())
 
 
-def traffic_lines(users: RoadUsers | None) -> TrafficLines | None:
-    """Return the lines of others along ego's path; None where nobody drives along it."""
+def traffic_lines(scene: SceneFacts) -> TrafficLines | None:
+    """Return the lines of others along ego's path in a whole clip; None where nobody drives along it."""
+    users = scene.users
     if users is None or not len(users):
         return None
     drives = np.abs(users.along) >= LEAST_MPS
@@ -107,7 +106,7 @@ def traffic_lines(users: RoadUsers | None) -> TrafficLines | None:
     s = np.arange(float(users.ego_s[0]), float(users.ego_s[-1]) + STEP_M, STEP_M)
     often = np.flatnonzero(drives.sum(axis=1) >= 5).tolist()
     lines = [line for n in often if (line := _line(users, n, drives[n], s)) is not None]
-    return TrafficLines(s, np.stack(lines)) if lines else None
+    return TrafficLines(s, np.stack(lines), users.ego_s, np.unwrap(scene.ego.heading)) if lines else None
 
 
 def _line(users: RoadUsers, n: int, drives: NDArray[np.bool_], s: Floats) -> Floats | None:
