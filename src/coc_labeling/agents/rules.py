@@ -31,10 +31,11 @@ CURVE_AHEAD_SEC = 4.0
 CURVE_MAX_RADIUS_M = 150.0  # wider curves are no reason to slow down
 PRESSES_MPS2 = 0.3  # a lead that draws away and calls for so much is still too near
 HOLDS_MPS2 = 0.25  # who calls for less deceleration does not explain one
-# A lead that calls for so much sets the speed that ego keeps: at equal speeds one at a time gap of 3 s, beyond which a
-# vehicle counts as free in traffic engineering (follower threshold of the Highway Capacity Manual 2000).
-FOLLOWED_MPS2 = 0.25
-SPEEDS_UP_BEHIND_MPS2 = 0.2  # and one that calls for so much, that which it reaches
+# A lead that calls for so much sets ego's speed: at equal speeds one at a time gap of 3.3 s; beyond about 3 s a vehicle
+# counts as free in traffic engineering (follower threshold of the Highway Capacity Manual 2000).
+FOLLOWED_MPS2 = 0.2
+JOINED_MPS2 = 0.08  # who changes lanes heeds whom it comes in behind sooner
+CREEPS_MPS = 5.0  # who is so slow and slows on for nothing else lets those go who are on its way
 MOVES_OFF_BEHIND_MPS2 = 0.6
 WAITS_BEHIND_M = 14.0  # from where ego stands to a lead that stands
 LEAD_STOPS_MPS2 = 2.0  # how a lead that drives is thought to brake
@@ -112,7 +113,7 @@ class _Draft:
         verb = "Move off" if facts.speed_mps < MOVING_OFF_MPS else _VERBS[facts.action]
         lead = next((one for one in facts.reasons if one.lead and avoid_mps2(one.lead) <= DECELERATION_MPS2), None)
         speeds_up = "acceleration" in facts.action
-        least = SPEEDS_UP_BEHIND_MPS2 if speeds_up else FOLLOWED_MPS2
+        least = JOINED_MPS2 if facts.move is not None and facts.move.is_lane_change else FOLLOWED_MPS2
         if facts.speed_mps < MOVING_OFF_MPS:
             least = MOVES_OFF_BEHIND_MPS2
         if lead is not None and lead.needed_mps2 >= least:
@@ -127,6 +128,8 @@ class _Draft:
                 return self._give_way(reason.role, verb)
             if reason.lead is not None and self._stops_for(reason.lead):
                 return self._follow(reason, verb)
+        if self.facts.walker is not None:
+            return self._give_way(self.facts.walker, verb)
         return _speed(LongitudinalDecision.STOP), verb
 
     def _stops_for(self, lead: Lead) -> bool:
@@ -151,6 +154,9 @@ class _Draft:
                 return self._follow(reason, verb)
             if reason.bend is not None:
                 return self._adapt(reason.bend, verb)
+        on_its_way = [reason.role for reason in facts.reasons if reason.role is not None]
+        if on_its_way and facts.speed_mps < CREEPS_MPS:
+            return self._give_way(min(on_its_way, key=lambda role: role.nearest_m), verb)
         if facts.squeezes_past is not None:
             return self._pass(facts.squeezes_past, verb)
         bend = facts.bend

@@ -18,6 +18,7 @@ from coc_labeling.scene import (
     find_bend,
     find_sideways,
     find_stop,
+    walker_beside,
 )
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
@@ -60,6 +61,7 @@ class Situation:
         passed: what a nudge keeps clear of, with its distance along the path.
         squeezes_past: what stands so near to the path ahead that ego passes it with care.
         gap_side: the side of a lane that ego moves to a while later, and that somebody drives on now.
+        walker: a pedestrian who walks towards the path before where ego stands, or not far beyond.
         tracks_known: whether anything can be said of others.
     """
 
@@ -78,6 +80,7 @@ class Situation:
     passed: Role | None
     squeezes_past: Role | None
     gap_side: Side | None
+    walker: Role | None
     tracks_known: bool
 
     @property
@@ -115,6 +118,7 @@ def situation(window: Window, lines: TrafficLines | None = None) -> Situation:
     moves = (*sideways.changes, *sideways.nudges) if sideways is not None else ()
     move = next((move for move in moves if _is_current(move)), None)
     stops_in_sec = find_stop(window)
+    stop_distance_m = _driven(window, stops_in_sec)
     # A path that comes back to its heading further to a side is no curve, though it bends on the way.
     changes_lane = move is not None and move.is_lane_change
     bend = None if changes_lane else find_bend(window)
@@ -126,7 +130,7 @@ def situation(window: Window, lines: TrafficLines | None = None) -> Situation:
         change_mps=float(soon[-1] - soon[0]),
         waits=bool(soon[0] < STANDING_MPS and not moves_off),
         stops_in_sec=stops_in_sec,
-        stop_distance_m=_driven(window, stops_in_sec),
+        stop_distance_m=stop_distance_m,
         lead=scene.lead_at(tick),
         reasons=tuple(reasons(window, scene, turn, move)),
         bend=bend,
@@ -135,6 +139,7 @@ def situation(window: Window, lines: TrafficLines | None = None) -> Situation:
         passed=_passed(scene, move, tick, float(speed[window.row])) if move is not None else None,
         squeezes_past=_squeezes_past(scene, tick),
         gap_side=_gap_side(moves, scene, tick),
+        walker=walker_beside(scene.users, scene.first_tick, tick, stop_distance_m),
         tracks_known=window.obstacles is not None,
     )
 

@@ -1,6 +1,6 @@
 """Scene facts: what ego does, and what other road users are to it, from ego motion and obstacle tracks alone."""
 
-from coc_labeling.scene.conflicts import Conflict, find_conflicts
+from coc_labeling.scene.conflicts import Conflict, find_conflicts, walker_beside
 from coc_labeling.scene.ego import Bend, find_bend, find_lane_change, find_stop
 from coc_labeling.scene.facts import SceneFacts, SeenTrack, facts_until_keyframe, scene_facts
 from coc_labeling.scene.joining import joined_leads
@@ -34,4 +34,5 @@ __all__ = [
     "scene_facts",
     "side_moves",
     "traffic_lines",
+    "walker_beside",
 ]

@@ -23,6 +23,7 @@ PLACE_STEP_M = 0.5
 EXTENDED_M = 30.0  # beyond the path's driven end; a junction's far side is not further
 RANGE_M = 90.0
 BEFORE_M = 10.0  # who joins a path that turns is judged by the path's course so long before the place
+WALKS_AHEAD_M, WALKS_ASIDE_M, WALKS_TOWARDS_MPS = (2.0, 15.0), 7.0, 0.2
 TURN_OVER_SEC, TURNS_RPS, TURNS_MPS = 0.5, 0.06, 2.0  # how the turning of others is measured; less is noise
 SPEED_LAG_SEC = 0.5  # a velocity over the last second is the one of half a second ago
 QUARTER_RAD = np.pi / 2  # nobody is thought to turn further
@@ -71,6 +72,40 @@ def find_conflicts(ego: EgoMotion, users: RoadUsers | None, first_tick: int, tic
         if conflict is not None:
             found.append(conflict)
     return tuple(sorted(found, key=lambda one: (one.role.nearest_m, one.arrives_sec, one.role.track_id)))
+
+
+def walker_beside(users: RoadUsers | None, first_tick: int, tick: int, ahead_m: float) -> Role | None:
+    """Return the nearest pedestrian who walks beside the path and towards it; None where there is none.
+
+    Args:
+        users: in path coordinates, from ``first_tick`` on; of them only what they do at ``tick`` is used.
+        first_tick: of the users, on the clip clock.
+        tick: on the clip clock, the moment asked about.
+        ahead_m: how far ahead along the path ego comes; whoever is a little further counts as well.
+    """
+    if users is None or not len(users):
+        return None
+    row = tick - first_tick
+    d, near = users.d[:, row], users.near[:, row]
+    ahead = (near > WALKS_AHEAD_M[0]) & (near < ahead_m + WALKS_AHEAD_M[1]) & (np.abs(d) < WALKS_ASIDE_M)
+    towards = (-np.sign(d) * users.left[:, row] > WALKS_TOWARDS_MPS) & (users.speed[:, row] > WALKER_CROSSES_MPS)
+    there = users.is_walker & ahead & towards
+    if not there.any():
+        return None
+    n = int(np.argmin(np.where(there, near, np.inf)))
+    return Role(
+        Kind.CROSSING,
+        str(users.tracks.track_id[n]),
+        str(users.tracks.label_class[n]),
+        tick,
+        tick + 1,
+        Side.LEFT if d[n] > 0.0 else Side.RIGHT,
+        float(near[n]),
+        float(near[n]),
+        float(users.clearance[n, row]),
+        float(users.speed[n, row]),
+        int(-(-users.tracks.first_us[n] // TICK_US)),
+    )
 
 
 @dataclass(frozen=True)

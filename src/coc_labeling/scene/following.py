@@ -10,6 +10,7 @@ from driving_clips.ego_motion import TICK_SEC
 # The intelligent driver model (Treiber, Hennecke, Helbing 2000, table 1 of arXiv cond-mat/0002177), for a brisk driver.
 GAP_M, HEADWAY_SEC, ACCELERATION_MPS2, DECELERATION_MPS2 = 2.0, 1.2, 1.5, 2.0
 LEAST_GAP_M = 0.5
+AWAY_MPS, AWAY_SEC = 5.0, 1.0  # who is so much faster has drawn away before ego can act
 MOVES_MPS = 0.1  # a slower ego reaches nobody
 
 
@@ -38,7 +39,8 @@ def follow_mps2(lead: Lead, speed_mps: float) -> float:
     """Return the deceleration that a lead calls for in the intelligent driver model, against an empty road."""
     closing = speed_mps * lead.closing_mps / (2 * np.sqrt(ACCELERATION_MPS2 * DECELERATION_MPS2))
     wanted = GAP_M + max(0.0, HEADWAY_SEC * speed_mps + closing)
-    return float(ACCELERATION_MPS2 * (wanted / gap_m(lead)) ** 2)
+    gap = gap_m(lead) + (AWAY_SEC * -lead.closing_mps if lead.closing_mps < -AWAY_MPS else 0.0)
+    return float(ACCELERATION_MPS2 * (wanted / gap) ** 2)
 
 
 def avoid_mps2(lead: Lead) -> float:

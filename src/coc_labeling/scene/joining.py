@@ -7,7 +7,7 @@ from coc_labeling.scene.roles import Lead
 from coc_labeling.scene.users import STANDING_MPS, RoadUsers
 from driving_clips.ego_motion import EgoMotion
 
-JOINS_SEC = 2.5  # who is in the path within so long, at the rate at which it and the path draw together, is joined
+JOINS_SEC = 3.0  # who is in the path within so long, at the rate at which it and the path draw together, is joined
 JOINS_MPS = 0.4  # a slower drawing together is drift within a lane
 MOST_SLANT = 0.35  # of the speed across to that along the path: 20 degrees; who comes in more steeply crosses or turns
 IN_PATH_M, NEXT_LANE_M = 1.2, 4.8  # centres of the same lane are nearer than the one, of two lanes than the other
