@@ -19,7 +19,10 @@ from builders.scenes import (
     random_boxes,
     random_drive,
     standing_at,
+    window_at,
 )
+from coc_labeling.agents.situation import situation
+from coc_labeling.scene import scene_facts, traffic_lines
 from coc_labeling.schema import CoCLabel
 
 UNOBSERVED = ("unobserved",)
@@ -238,11 +241,13 @@ def test_the_mirrored_scene_has_the_mirrored_label(seed, frame):
 
 @settings(max_examples=40, deadline=None)
 @given(seeds, st.integers(0, 200))
-def test_boxes_after_the_keyframe_change_no_label(seed, frame):
+def test_boxes_after_the_keyframe_tell_what_ego_does_and_not_why(seed, frame):
+    """They may show a lane change of ego, by the lines that others drive; all else rests on the boxes before."""
     d = random_drive(seed)
     tracks = random_boxes(seed, d)
-    history = tracks.select(tracks.t_us <= frame * 100_000)
-    assert label_at(d, frame, tracks) == label_at(d, frame, history)
+    known, history = (window_at(d, frame, own) for own in (tracks, tracks.select(tracks.t_us <= frame * 100_000)))
+    lines = traffic_lines(scene_facts(known.ego, tracks))
+    assert situation(known, lines) == situation(history, lines)
 
 
 @pytest.mark.parametrize(("size", "decision"), [((4.5, 1.9, 1.6), "nudge_in_lane"), ((np.nan,) * 3, "keep_lane")])

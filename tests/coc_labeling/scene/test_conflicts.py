@@ -3,7 +3,7 @@ import pytest
 
 from builders.driving import drive
 from builders.scenes import boxes, label_at, together, window_at
-from coc_labeling.scene import Kind, facts_until_keyframe, find_conflicts
+from coc_labeling.scene import Kind, facts_until_keyframe, find_conflicts, walker_beside
 
 CRUISE = drive(speed=10.0)
 T = CRUISE.t_us / 1e6
@@ -90,3 +90,27 @@ def test_going_first_is_no_yielding():
     ego = drive(speed=lambda t: np.maximum(9.0, 10.0 - np.maximum(t - 10.0, 0.0)))
     label = label_at(ego, FRAME, crossing_car(20.0, 6.0))
     assert label.longitudinal.decision != "yield"
+
+
+def walking(mps_towards, d_m=5.0, label="person"):
+    """Somebody 20 m ahead of where ego is at the frame, beside the path, who walks along it and towards it."""
+    t = T - T[FRAME]
+    return boxes("5", CRUISE.x[FRAME] + 20.0 - 1.0 * t, d_m - np.sign(d_m) * mps_towards * t, CRUISE.t_us, label=label)
+
+
+@pytest.mark.parametrize(
+    ("tracks", "side"),
+    [
+        (walking(0.4), "left"),
+        (walking(0.4, -5.0), "right"),
+        (walking(-0.4), None),
+        (walking(0.0), None),
+        (walking(0.4, 12.0), None),
+        (walking(0.4, label="automobile"), None),
+    ],
+    ids=["towards", "towards-from-right", "away", "along", "far-aside", "a-car"],
+)
+def test_a_pedestrian_beside_the_path_counts_who_walks_towards_it(tracks, side):
+    scene = facts_until_keyframe(window_at(CRUISE, FRAME, tracks))
+    role = walker_beside(scene.users, scene.first_tick, FRAME, 15.0)
+    assert (role and role.side) == side
