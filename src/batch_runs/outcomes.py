@@ -21,12 +21,19 @@ MAX_IDS_IN_SUMMARY = 1000
 
 @dataclass
 class Tally:
-    """Counts of a run by outcome and reason, with the ids and messages behind them."""
+    """Counts of a run by outcome and reason, with the ids and messages behind them.
+
+    Attributes:
+        started: when the run began, seconds since the epoch.
+        by_reason: message by item, by reason, by outcome.
+        summary: the file that ``write_summary`` has written of it, empty before.
+    """
 
     started: float = field(default_factory=time.time)
     by_reason: dict[str, dict[str, dict[str, str]]] = field(
         default_factory=lambda: {DONE: {}, REJECTED: {}, FAILED: {}}
     )
+    summary: str = ""
 
     def add(self, outcome: str, reason: str, item: str, message: str = "") -> None:
         """Count one clip, window or file."""
@@ -64,16 +71,17 @@ class Tally:
         for outcome in (REJECTED, FAILED):
             for reason, items in sorted(self.by_reason[outcome].items()):
                 text.append(f"  {outcome}: {reason} ({len(items)})")
-                text += [f"    {item}: {message}" for item, message in list(items.items())[:limit]]
+                text += [f"    {_said(item, message)}" for item, message in list(items.items())[:limit]]
                 if len(items) > limit:
-                    text.append(f"    ... and {len(items) - limit} more, all in run_summary.json")
+                    where = f", all in {self.summary}" if self.summary else ""
+                    text.append(f"    ... and {len(items) - limit} more{where}")
         return text
 
 
 def write_summary(
     path: str, command: str, config: Mapping[str, Any], tally: Tally, *, unit: str, **extra: Any
 ) -> dict[str, Any]:
-    """Write ``run_summary.json`` and, for reasons with over 1,000 ids, a side file each; returns the content.
+    """Write a run's summary and, for reasons with over 1,000 ids, a side file each; returns the content.
 
     ``extra`` adds what only some runs have (tokens, cost, notices).
     """
@@ -106,7 +114,14 @@ def write_summary(
         "messages": messages,
     }
     files.write_atomic(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    tally.summary = path
     return summary
+
+
+def _said(item: str, message: str) -> str:
+    """Return an item with its message; one that begins with the item, or the path of its file, names it already."""
+    start = message.partition(": ")[0]
+    return message if start == item or start.endswith(f"/{item}") else f"{item}: {message}"
 
 
 def _printable(text: str) -> str:

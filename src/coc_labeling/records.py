@@ -6,9 +6,11 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from coc_labeling.errors import RecordError
 from coc_labeling.schema import SCHEMA_VERSION, Record, is_empty_answer, released_sentence
+from driving_clips.ego_motion import TICK_US
 
 # libyaml where PyYAML was built with it: ten times faster, the same result.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -34,13 +36,14 @@ def to_yaml(record: Record) -> str:
     return text
 
 
-def from_yaml(text: str, origin: str, clip_id: str | None = None) -> Record:
+def from_yaml(text: str, origin: str, clip_id: str | None = None, t_us: int | None = None) -> Record:
     """Read a record of any version, or of the released tool.
 
     Args:
         text: the file's content.
         origin: the file's name, for errors.
         clip_id: the clip that the file belongs to; the released form does not say it itself.
+        t_us: the keyframe that the file is named after, us on the clip clock; the released form may not say it itself.
 
     Raises:
         RecordError: not YAML, or not a record; the message names the field.
@@ -56,13 +59,25 @@ def from_yaml(text: str, origin: str, clip_id: str | None = None) -> Record:
     if not isinstance(results, dict):
         raise RecordError(f"{origin}: expected a mapping below 'results', found {type(results).__name__}.")
     try:
-        record = Record.model_validate(upgrade({"clip_id": clip_id, **results}, origin))
+        record = Record.model_validate(upgrade({"clip_id": clip_id, **_named(results, t_us)}, origin))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg']}" for e in error.errors()[:3])
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'record'}: {_said(e)}" for e in error.errors()[:3])
         raise RecordError(f"{origin}: not a valid record: {problems}.") from error
     if clip_id is not None and record.clip_id != clip_id:
         raise RecordError(f"{origin}: clip_id is {record.clip_id!r}, but the file belongs to clip {clip_id!r}.")
     return record
+
+
+def _named(results: dict[str, Any], t_us: int | None) -> dict[str, Any]:
+    """Add the keyframe that its file is named after to a released record that does not say it."""
+    if "schema_version" in results or results.get("event_start_timestamp") is not None:
+        return results
+    return {**results, "event_start_timestamp": t_us}
+
+
+def _said(error: ErrorDetails) -> str:
+    """Return what is wrong with a field; one that is not there is missing, whatever type it should have."""
+    return "missing" if error["type"] == "missing" or error["input"] is None else error["msg"]
 
 
 def _refuse_aliases(text: str, origin: str) -> None:
@@ -106,12 +121,15 @@ def _from_released(old: dict[str, Any]) -> dict[str, Any]:
         label = {"effect_on_ego_behavior": sentence}
         final_content = old["final_content"]
     prompt = old.get("prompt") or []
+    t_us, frame = old.get("event_start_timestamp"), old.get("event_start_frame")
+    if frame is None and isinstance(t_us, int):
+        frame = t_us // TICK_US
     used = old["model_usage"] if isinstance(old.get("model_usage"), dict) else {}
     return {
         "schema_version": 1,
         "clip_id": old.get("clip_id"),
-        "event_start_frame": old.get("event_start_frame"),
-        "event_start_timestamp": old.get("event_start_timestamp"),
+        "event_start_frame": frame,
+        "event_start_timestamp": t_us,
         "final_content": final_content,
         "label": label,
         "provenance": {

@@ -6,6 +6,7 @@ files that are in neither are opened.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ LABELS_SCHEMA = pa.schema(
 )
 KEY = ("clip_id", "event_start_timestamp")
 _ADDED = ("told_facts", "unlisted", "label")
+_RECORD_NAME = re.compile(r"cot_([0-9]{1,18})\.yaml")
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,38 @@ class ExperimentFolder:
 def read_valid(path: str, moment: tuple[str, int]) -> Record | None:
     """Return the record of a moment from its file, or None where it does not parse and validate."""
     try:
-        record = from_yaml(files.read_text(path), path, moment[0])
-    except (RecordError, OSError, UnicodeDecodeError):
+        return read_record(path, moment)
+    except RecordError:
         return None
-    return record if record.event_start_timestamp == moment[1] else None
+
+
+def read_record(path: str, moment: tuple[str, int]) -> Record:
+    """Return the record of a moment (clip id, us) from its file.
+
+    Raises:
+        RecordError: the file cannot be read, holds no record, or one of another moment; the message begins with the
+            path.
+    """
+    try:
+        record = from_yaml(files.read_text(path), path, *moment)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    if record.event_start_timestamp != moment[1]:
+        raise RecordError(
+            f"{path}: event_start_timestamp is {record.event_start_timestamp}, but the file is named after {moment[1]}."
+        )
+    return record
+
+
+def keyframe_of(name: str) -> int | None:
+    """Return the keyframe (us) that a record's file is named after; None where that is no name of a record.
+
+    Example:
+        >>> keyframe_of("cot_12600000.yaml")
+        12600000
+    """
+    found = _RECORD_NAME.fullmatch(name)
+    return int(found[1]) if found else None
 
 
 def as_row(record: Record, stamp: files.FileStamp) -> dict:

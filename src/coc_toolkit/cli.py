@@ -23,7 +23,7 @@ def demo(
     out: Annotated[str, typer.Option(help="folder for the results")] = "demo_out",
     data: Annotated[str | None, typer.Option(help="folder of the demo drives")] = None,
 ) -> None:
-    """Label the real drives that ship with the repository and write a report."""
+    """Label the real drives that ship with the repository, check the labels and write a report."""
     from coc_toolkit.demo import run_demo
 
     _end(lambda: run_demo(data, out))
@@ -67,7 +67,7 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="count rejected clips and windows as failed")] = False,
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value for Step 3")] = None,
 ) -> None:
-    """All steps: clips to labels and a report. The same command again goes on where it stopped."""
+    """All steps: clips to labels, their checks and a report. The same command again goes on where it stopped."""
     from coc_toolkit.pipeline import PipelineRequest, run_and_report
 
     request = PipelineRequest(

@@ -1,4 +1,4 @@
-"""All steps in a row: clips -> meta-actions -> keyframes -> labels -> report."""
+"""All steps in a row: clips -> meta-actions -> keyframes -> labels -> checks -> report."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 from batch_runs.clip_lists import read_clip_list
 from batch_runs.shards import Shard, parse_shard
 from batch_runs.terminal import say
+from coc_labeling.checks.risk import Status
+from coc_labeling.checks.run import CheckRun, check_run
 from coc_labeling.config.loading import load_config
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.data_labeling import exit_code, tell
@@ -49,7 +51,7 @@ class PipelineResult:
 
 
 def run_pipeline(request: PipelineRequest) -> PipelineResult:
-    """Run Steps 1 to 3; running it again goes on where it stopped.
+    """Run Steps 1 to 4; running it again goes on where it stopped.
 
     Raises:
         DatasetError, MetaActionError, CocLabelingError: nothing can be done as asked.
@@ -86,7 +88,22 @@ def run_pipeline(request: PipelineRequest) -> PipelineResult:
     result = label_run(config)
     say(*tell(result))
     codes.append(exit_code(result, strict=request.strict))
+    if not result.interrupted:
+        say("Step 4: checks")
+        checked = check_run(result.folder.path, shard=folder.shard, num_workers=request.num_workers, resume=True)
+        say(*_tell_checks(checked))
+        codes.append(checked.tally.exit_code(strict=request.strict))
     return PipelineResult(result.folder.path, folder.final_dir, max(codes))
+
+
+def _tell_checks(run: CheckRun) -> list[str]:
+    """Return what is said of the checks; ``coc check`` and the report say more."""
+    counts = ", ".join(f"{run.totals.status[status]} {status}" for status in Status if run.totals.status[status])
+    lines = [f"note: {notice}" for notice in run.notices] + run.tally.lines("labels")
+    lines += [f"by risk: {counts}"] if counts else []
+    if problems := run.totals.track_problems:
+        lines.append(f"tracks of {len(problems)} clips have problems: see the report")
+    return lines
 
 
 def run_and_report(request: PipelineRequest) -> PipelineResult:

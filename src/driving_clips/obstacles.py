@@ -1,6 +1,6 @@
 """Tracks of other road users around ego, in the clip's local frame."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from driving_clips.geometry import Floats, multiply, rotate, yaw_of
 VEHICLE_CLASSES = frozenset(
     {"automobile", "heavy_truck", "bus", "train_or_tram_car", "trolley_bus", "other_vehicle", "trailer"}
 )
+LABEL_CLASSES = VEHICLE_CLASSES | {"person", "stroller", "rider", "animal", "protruding_object"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ObstacleTracks:
         center: (N, 3) m in the clip's local frame.
         yaw: (N,) rad in the clip's local frame; NaN where the sensor does not see orientation (radar).
         size: (N, 3) m, length, width, height; NaN where unknown.
+        lost_us: (L,) int64, when further boxes were measured that could not be placed, on the clip clock.
     """
 
     t_us: NDArray[np.int64]
@@ -33,6 +35,7 @@ class ObstacleTracks:
     center: Floats
     yaw: Floats
     size: Floats
+    lost_us: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.t_us)
@@ -46,12 +49,18 @@ class ObstacleTracks:
             self.center[rows],
             self.yaw[rows],
             self.size[rows],
+            self.lost_us,
         )
 
+    def until(self, end_us: int) -> "ObstacleTracks":
+        """Return what was measured up to a time."""
+        return replace(self.select(self.t_us <= end_us), lost_us=self.lost_us[self.lost_us <= end_us])
+
     def between(self, start_us: int, end_us: int) -> "ObstacleTracks":
-        """Return the boxes of [start, end] on a clock that starts at ``start_us``."""
+        """Return what was measured in [start, end], on a clock that starts at ``start_us``."""
         chosen = self.select((self.t_us >= start_us) & (self.t_us <= end_us))
-        return replace(chosen, t_us=chosen.t_us - start_us)
+        lost_us = self.lost_us[(self.lost_us >= start_us) & (self.lost_us <= end_us)]
+        return replace(chosen, t_us=chosen.t_us - start_us, lost_us=lost_us - start_us)
 
     @cached_property
     def tracks(self) -> dict[str, "ObstacleTracks"]:
@@ -78,7 +87,7 @@ def from_rig_frame(
 
     ``center`` (N, 3) m and ``quat`` (N, 4) are relative to the rig (x forward, y left, z up) at
     ``reference_t_us``. Boxes with a non-finite value or outside the time that ego motion covers cannot be
-    placed and are left out.
+    placed: only their times are kept (``lost_us``).
     """
     ego = ego.cleaned()
     placed = (reference_t_us >= ego.t_us[0]) & (reference_t_us <= ego.t_us[-1])
@@ -86,8 +95,10 @@ def from_rig_frame(
     if len(ego.t_us) < 2:
         placed[:] = False
     rows = np.flatnonzero(placed)
+    lost_us = reference_t_us[~placed]
     if not len(rows):
-        return ObstacleTracks(t_us[rows], track_id[rows], label_class[rows], center[rows], center[rows, 0], size[rows])
+        ids, classes = track_id[rows], label_class[rows]
+        return ObstacleTracks(t_us[rows], ids, classes, center[rows], center[rows, 0], size[rows], lost_us)
     position, rotation = ego.poses_at(reference_t_us[rows])
     return ObstacleTracks(
         t_us[rows],
@@ -96,4 +107,5 @@ def from_rig_frame(
         position + rotate(rotation, center[rows]),
         yaw_of(multiply(rotation, quat[rows])),
         size[rows],
+        lost_us,
     )

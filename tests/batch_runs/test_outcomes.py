@@ -36,13 +36,30 @@ def test_clips_that_were_done_before_count_as_done_and_not_as_fresh():
     assert (result.count(DONE), result.fresh) == (3, 2)
 
 
-def test_the_lines_show_some_of_many_problems():
-    text = "\n".join(tally(done=1, failed=5).lines("clips"))
+def test_the_lines_show_some_of_many_problems(tmp_path):
+    own = tally(done=1, failed=5)
+    text = "\n".join(own.lines("clips"))
     assert "1 clips done" in text
     assert "failed: failed_reason (5)" in text
     assert "failed2: message 2" in text
     assert "failed3" not in text
-    assert "and 2 more, all in run_summary.json" in text
+    assert "... and 2 more" in text.splitlines()[-1]
+    assert ".json" not in text  # there is no summary yet
+    path = str(tmp_path / "check_summary.shard-0-of-2.json")
+    write_summary(path, "command", {}, own, unit="clips")
+    assert own.lines("clips")[-1].endswith(f"... and 2 more, all in {path}")
+
+
+def test_a_message_that_names_its_file_is_not_named_again():
+    own = Tally()
+    own.add(FAILED, "r", "clip/cot_1.yaml", "run/clip/cot_1.yaml: expected YAML.")
+    own.add(FAILED, "r", "clip", "clip: it crashed.")
+    own.add(FAILED, "r", "other", "run/another: no.")
+    assert own.lines("labels")[-3:] == [
+        "    run/clip/cot_1.yaml: expected YAML.",
+        "    clip: it crashed.",
+        "    other: run/another: no.",
+    ]
 
 
 def test_the_summary_holds_counts_reasons_ids_and_messages(tmp_path):

@@ -167,6 +167,35 @@ def test_a_released_record_needs_its_clip_from_the_folder():
         from_yaml(golden("v0_nested"), "v0_nested.yaml")
 
 
+@pytest.mark.parametrize("sentence", ["Stop behind the lead vehicle.", "null"])
+@pytest.mark.parametrize("lacking", ["", "frame", "timestamp", "frame timestamp", "null"])
+def test_a_released_record_has_its_keyframe_from_its_file_s_name(lacking, sentence):
+    lines = golden("v0_flat").replace('"Stop behind the lead vehicle."', sentence).splitlines()
+    kept = [line for line in lines if not any(line.startswith(f"event_start_{name}:") for name in lacking.split())]
+    if lacking == "null":
+        kept = [f"{line.partition(':')[0]}: null" if line.startswith("event_start_") else line for line in lines]
+    own = from_yaml("\n".join(kept), "cot_12600000.yaml", CLIP, 12_600_000)
+    assert (own.event_start_frame, own.event_start_timestamp) == (126, 12_600_000)
+    assert own.label.effect_on_ego_behavior == (None if sentence == "null" else sentence)
+
+
+def test_a_frame_that_is_not_that_of_the_timestamp_is_refused():
+    with pytest.raises(RecordError, match="event_start_frame 126 is not event_start_timestamp 500000"):
+        from_yaml(golden("v0_flat").replace("12600000", "500000"), "cot_500000.yaml", CLIP, 500_000)
+
+
+def test_what_is_missing_is_called_missing():
+    text = "final_content: {ego_behavior_schema: {effect_on_ego_behavior: Stop.}}"
+    with pytest.raises(RecordError, match=r"event_start_frame: missing; event_start_timestamp: missing\.$"):
+        from_yaml(text, "cot_x.yaml", CLIP)
+
+
+def test_a_record_of_ours_says_its_keyframe_itself():
+    text = golden("v3").replace("  event_start_timestamp: 12600000\n", "")
+    with pytest.raises(RecordError, match="event_start_timestamp: missing"):
+        from_yaml(text, "cot_12600000.yaml", CLIP, 12_600_000)
+
+
 @pytest.mark.parametrize("version", ["4", "99", "-1", "'1'", "null", "[1]", "{a: 1}", "1.5"])
 def test_a_version_of_the_future_is_named(version):
     text = golden("v1").replace("schema_version: 1", f"schema_version: {version}", 1)

@@ -6,6 +6,7 @@ import pytest
 
 from builders.coc import coc
 from builders.runs import records_in, rows_of
+from coc_labeling.checks.results import load_checks
 from coc_labeling.records import from_yaml
 
 
@@ -64,6 +65,15 @@ def test_every_record_of_the_demo_is_valid(demo):
         from_yaml(content.decode(), name, name.split("/")[0])
 
 
+def test_the_labels_of_the_demo_are_checked_in_its_report(demo):
+    _, printed = demo
+    for path in places(printed)["labels"]:
+        assert load_checks(path).num_rows == len(rows_of(Path(path)))
+    page = Path(places(printed)["report"][0]).read_text()
+    assert "Riskiest labels" in page
+    assert "have not been checked" not in page
+
+
 def test_the_demo_s_report_is_one_page_that_needs_no_network(demo):
     _, printed = demo
     page = Path(places(printed)["report"][0]).read_text()
@@ -86,4 +96,4 @@ def test_the_demo_is_safe_to_repeat(demo):
     assert answer.code == 0
     assert records_in(out) == before
     assert places(answer.out) == places(printed)
-    assert answer.out.count("(0 now") == 4
+    assert answer.out.count("(0 now") == 6

@@ -8,6 +8,8 @@ from builders.commands import contents, labels
 from builders.driving import drive
 from builders.runs import only_run, records_in, rows_of
 from builders.table import write_csv
+from coc_labeling.checks import work
+from coc_labeling.checks.results import load_checks
 
 
 def run(inputs, out: Path, *options: object):
@@ -39,6 +41,7 @@ def test_all_steps_are_done_and_their_places_told(whole):
         "Step 1:",
         "Step 2:",
         "Step 3:",
+        "Step 4:",
     ]
     assert f"labels: {experiment(out)}" in answer.out
     assert f"report: {out}/report.html" in answer.out
@@ -65,7 +68,35 @@ def test_a_second_run_does_nothing_new(inputs, again):
     assert answer.code == 0
     assert state(again) == before
     assert rows_of(experiment(again)) == rows
+    assert answer.out.count("(0 now") == 3
+
+
+def test_labels_are_checked_before_the_report(whole):
+    out, answer = whole
+    checks = load_checks(str(experiment(out)))
+    assert checks.num_rows == len(rows_of(experiment(out)))
+    assert f"{checks.num_rows} labels done" in answer.out
+    assert "have not been checked" not in (out / "report.html").read_text()
+
+
+def test_checks_are_made_again_where_a_record_has_changed(inputs, again):
+    path = next(again.rglob("cot_*.yaml"))
+    path.write_text(path.read_text() + "\n")
+    answer = run(inputs, again)
     assert answer.out.count("(0 now") == 2
+    assert "labels done (0 now" not in answer.out
+
+
+def test_what_cannot_be_checked_is_told_by_the_exit_code(inputs, again, monkeypatch):
+    def crash(self, clip, own):
+        raise ZeroDivisionError("oh")
+
+    (experiment(again) / "checks.parquet").unlink()
+    monkeypatch.setattr(work.Checker, "check", crash)
+    answer = run(inputs, again)
+    assert answer.code == 2
+    assert "ZeroDivisionError: oh" in answer.out
+    assert f"report: {again}/report.html" in answer.out
 
 
 def test_another_model_is_another_experiment(inputs, again):
@@ -118,6 +149,7 @@ def test_no_clip_with_a_keyframe_is_no_error(inputs, tmp_path):
     answer = coc("run", "--dataset", "table", "--data_dir", tmp_path / "data", "--out", tmp_path / "out")
     assert answer.code == 0, answer.err
     assert "0 keyframes" in answer.out
+    assert "0 labels done" in answer.out
 
 
 def test_shards_of_a_run_merge_into_the_whole(inputs, whole, tmp_path):
@@ -131,6 +163,7 @@ def test_shards_of_a_run_merge_into_the_whole(inputs, whole, tmp_path):
     assert labels(tmp_path / "meta_actions") == labels(out / "meta_actions")
     assert records_in(merged) == records_in(experiment(out))
     assert rows_of(merged) == rows_of(experiment(out))
+    assert load_checks(str(merged)).num_rows == len(rows_of(merged))
 
 
 def test_the_report_takes_the_folder_of_a_run(whole, tmp_path):

@@ -54,7 +54,17 @@ def test_boxes_outside_the_ego_motion_and_broken_ones_are_left_out(turning):
     columns = obstacle_columns(
         [-50_000, 0, 100_000, 30_000_000], [[10, 0, 0], [10, 0, 0], [np.nan, 0, 0], [1, 0, 0]], [0] * 4
     )
-    assert boxes(columns, turning).t_us.tolist() == [0]
+    tracks = boxes(columns, turning)
+    assert tracks.t_us.tolist() == [0]
+    assert tracks.lost_us.tolist() == [-50_000, 100_000, 30_000_000]
+    assert tracks.until(100_000).lost_us.tolist() == [-50_000, 100_000]
+    assert tracks.between(50_000, 200_000).lost_us.tolist() == [50_000]
+
+
+def test_boxes_none_of_which_can_be_placed_are_counted(turning):
+    columns = static_box_seen_from(turning.rows(slice(100, 200, 10)), 30.0, -12.0, 0.4)
+    tracks = boxes(columns, turning, offset_us=10**12)
+    assert (len(tracks), len(tracks.lost_us)) == (0, 10)
 
 
 def test_boxes_of_a_later_clock_are_moved_with_the_recording(turning):
@@ -99,6 +109,7 @@ def test_a_window_is_on_its_own_clock(turning):
     tracks = boxes(static_box_seen_from(turning.rows(slice(None, None, 10)), 30.0, -12.0, 0.4), turning)
     window = tracks.between(5_000_000, 6_000_000)
     assert (window.t_us[0], window.t_us[-1], len(window)) == (0, 1_000_000, 11)
+    assert tracks.until(1_000_000).t_us.tolist() == tracks.t_us[:11].tolist()
 
 
 def test_no_boxes_are_no_tracks(turning):

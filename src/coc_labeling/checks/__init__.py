@@ -3,13 +3,15 @@
 More are added by the entry-point group ``coc_labeling.checks``.
 """
 
+from coc_labeling.checks.absent import AbsentCheck
 from coc_labeling.checks.base import Case, Check, Finding, Verdict
 from coc_labeling.checks.history import HistoryCheck
 from coc_labeling.checks.lateral import DirectionCheck, LaneCheck, TurnCheck, UnmentionedCheck
-from coc_labeling.checks.leads import AbsentCheck, LeadCheck, ObjectStateCheck
+from coc_labeling.checks.leads import LeadCheck, ObjectStateCheck
 from coc_labeling.checks.motion import SpeedCheck, StopCheck
 from coc_labeling.checks.objects import ObjectClassCheck, RoadUserCheck
 from coc_labeling.checks.quality import CorrectnessCheck, CoverageCheck, MinimalityCheck, ProximityCheck
+from coc_labeling.checks.refused import RefusedCheck
 from coc_labeling.checks.risk import Risk, Status, risk_of
 from coc_labeling.checks.texts import AbstentionCheck, ReadableCheck, RepetitionCheck, StructureCheck, WordingCheck
 from coc_labeling.checks.timing import TimingCheck
@@ -17,7 +19,7 @@ from coc_labeling.checks.unseen import BendCheck, UnseenCheck
 from driving_clips import registry
 
 ENTRY_POINTS = "coc_labeling.checks"
-CHECKS_VERSION = 1  # raise it when checks change what they find
+CHECKS_VERSION = 2  # raise it when checks change what they find
 _BUILT_IN: tuple[type[Check], ...] = (
     StopCheck,
     SpeedCheck,
@@ -25,6 +27,7 @@ _BUILT_IN: tuple[type[Check], ...] = (
     TurnCheck,
     LaneCheck,
     UnmentionedCheck,
+    RefusedCheck,
     TimingCheck,
     LeadCheck,
     RoadUserCheck,

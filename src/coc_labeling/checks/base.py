@@ -2,19 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import ClassVar
 
-from coc_labeling.checks.claims import Claims
+from coc_labeling.checks.claims import CauseClaim, Claims
 from coc_labeling.checks.driven import DrivenFacts
 from coc_labeling.reading.reading import Reading
 from coc_labeling.scene.facts import SceneFacts
 from coc_labeling.scene.roles import Lead
 from coc_labeling.schema import CoCLabel, FactSource
 
-LEAD_TICKS = (-5, 30)  # from the keyframe: when leads are looked at
+LEADS_KNOWN_TICKS = (-5, 30)  # from the keyframe: when leads are looked for at most
+_OF_EGO = frozenset({FactSource.EGO_MOTION, FactSource.TIMELINE})
 
 
 class Verdict(StrEnum):
@@ -37,6 +38,8 @@ class Finding:
         numbers: what was compared, the unit at the end of each name (``slowest_mps``).
         sources: the measured facts that were used; none for findings about the text alone.
         severity: how likely the label is wrong by this alone, 0 to 1; counts where it is contradicted.
+        cause: the number of the cause that it is about; None where it is about none.
+        sums_up: it only sums up what others found, and weighs nothing itself.
     """
 
     check: str
@@ -46,10 +49,19 @@ class Finding:
     numbers: Mapping[str, float] = field(default_factory=dict)
     sources: frozenset[FactSource] = frozenset()
     severity: float = 0.0
+    cause: int | None = None
+    sums_up: bool = False
 
     def shares_facts(self, told: frozenset[FactSource]) -> bool:
-        """Say whether all facts it rests on had been told to the labeller, so that agreeing with them proves little."""
-        return bool(self.sources) and self.sources <= told
+        """Say whether any fact that decides it had been told to the labeller, so that agreeing with it proves little.
+
+        Meta-actions are made of ego's motion: whoever was told the one knows the other.
+        """
+        return bool(self.sources & (told | _OF_EGO if told & _OF_EGO else told))
+
+    def of_cause(self, cause: CauseClaim) -> "Finding":
+        """Return the finding as one about a cause."""
+        return replace(self, cause=cause.number)
 
 
 @dataclass(frozen=True)
@@ -61,12 +73,16 @@ class TextCounts:
         clips: different clips among them.
         templates: different clips with the sentence when numbers are left out.
         total_clips: clips with labels in the run.
+        in_clip: labels of its own clip that say it word for word; itself included.
+        clip_labels: labels of its own clip that have a sentence.
     """
 
     same: int = 1
     clips: int = 1
     templates: int = 1
     total_clips: int = 1
+    in_clip: int = 1
+    clip_labels: int = 1
 
 
 SAID_ONCE = TextCounts()
@@ -106,7 +122,8 @@ class Case:
     @cached_property
     def leads(self) -> dict[int, Lead]:
         """The leads around the keyframe, by tick from it; ticks without one are left out."""
-        found = ((tick, self.scene.lead_at(self.t0 + tick)) for tick in range(LEAD_TICKS[0], LEAD_TICKS[1] + 1))
+        first, last = LEADS_KNOWN_TICKS
+        found = ((tick, self.scene.lead_at(self.t0 + tick)) for tick in range(first, last + 1))
         return {tick: lead for tick, lead in found if lead is not None}
 
 

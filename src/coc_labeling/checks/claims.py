@@ -62,6 +62,7 @@ class CauseClaim:
         component_id: of the label's component; None where only the sentence names it.
         track_id: its track, where the label gives one.
         cited: a decision names it as its cause, or the sentence does.
+        number: its place among the label's causes; -1 where it is none of them.
     """
 
     category: Category
@@ -74,6 +75,7 @@ class CauseClaim:
     component_id: str | None = None
     track_id: str | None = None
     cited: bool = True
+    number: int = -1
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,13 @@ class Claims:
         decisions: on speed and lane, the structure's first; each once.
         causes: the components, then what only the sentence names.
         absent: what is said not to be there.
+        refused: what the sentence says that ego does not do.
     """
 
     decisions: tuple[DecisionClaim, ...] = ()
     causes: tuple[CauseClaim, ...] = ()
     absent: tuple[CauseClaim, ...] = ()
+    refused: tuple[DecisionClaim, ...] = ()
 
     @property
     def on_speed(self) -> list[DecisionClaim]:
@@ -109,11 +113,12 @@ class Claims:
 def claims_of(label: CoCLabel, reading: Reading) -> Claims:
     """Return what a label claims; ``reading`` is that of its sentence."""
     said = [decision for decision in reading.decisions if not decision.negated]
-    components = _components(label)
+    causes = _causes(_components(label), [cause for cause in reading.causes if not cause.negated])
     return Claims(
         tuple(_decisions(label, said)),
-        tuple(_causes(components, [cause for cause in reading.causes if not cause.negated])),
+        tuple(replace(cause, number=number) for number, cause in enumerate(causes)),
         tuple(_said(cause) for cause in reading.causes if cause.negated),
+        tuple(_said_decision(decision) for decision in reading.decisions if decision.negated),
     )
 
 
@@ -130,7 +135,11 @@ def _decisions(label: CoCLabel, said: Sequence[SaidDecision]) -> Iterable[Decisi
         if one.decision is not None and one.motion is None and (one.decision, one.direction) in known:
             continue
         known.add((one.decision, one.direction))
-        yield DecisionClaim(one.decision, one.motion, one.direction, one.part, False, one.text)
+        yield _said_decision(one)
+
+
+def _said_decision(one: SaidDecision) -> DecisionClaim:
+    return DecisionClaim(one.decision, one.motion, one.direction, one.part, False, one.text)
 
 
 def _words(decision: str) -> str:

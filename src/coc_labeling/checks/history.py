@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from coc_labeling.checks.base import TRACKS, Case, Check, Finding
 from coc_labeling.checks.claims import CauseClaim
 from coc_labeling.checks.kinds import fits
-from coc_labeling.checks.leads import AHEAD
 from coc_labeling.checks.placing import (
+    AHEAD,
     FITTING,
     first_distance_m,
     first_seen_sec,
@@ -15,6 +15,7 @@ from coc_labeling.checks.placing import (
     objects_of,
     roles_around,
 )
+from coc_labeling.checks.watching import others_unknown
 from coc_labeling.scene.roles import Kind, Role
 from coc_labeling.schema import Relation
 
@@ -43,10 +44,10 @@ class HistoryCheck(Check):
                         cause.text, "it was listed by the stage that saw the history only", frozenset()
                     )
         yield from self._emerged(case)
-        if case.scene.has_tracks:
+        if others_unknown(case) is None:
             for cause in objects_of(case):
                 if cause.cited:
-                    yield from self._in_sight(cause, case)
+                    yield from (finding.of_cause(cause) for finding in self._in_sight(cause, case))
 
     def _emerged(self, case: Case) -> Iterator[Finding]:
         """A sentence that tells what came into sight only after the keyframe as its cause."""

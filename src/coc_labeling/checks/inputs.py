@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from coc_labeling.config.schema import RunConfig
 from coc_labeling.errors import CocLabelingError, RecordError
 from coc_labeling.inputs import open_loader
 from coc_labeling.records import from_yaml
-from coc_labeling.results import ABSTENTION, CONFIG, LABELS_SCHEMA, as_row, load_labels
+from coc_labeling.results import CONFIG, LABELS_SCHEMA, as_row, keyframe_of, load_labels
 from coc_labeling.saved_config import saved_config
 from driving_clips import files
 from driving_clips.datasets.base import SourceGroup, is_legal_id
@@ -35,7 +36,7 @@ COLUMNS = (
     "file_mtime_ns",
 )
 
-Unread = tuple[str, str, str]  # reason, item, message
+Unread = tuple[str, str, str]  # reason, item (<clip_id>/<name>), message
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,6 @@ class RunLabels:
     Attributes:
         table: the columns of ``labels.parquet`` that are needed, by clip.
         unread: records that could not be read.
-        total_clips: clips with labels in the whole run.
     """
 
     table: pa.Table
@@ -78,7 +78,7 @@ def _record_rows(run_dir: str, unread: list[Unread]) -> Iterator[dict[str, Any]]
                 continue
             path, item = f"{run_dir}/{clip_id}/{name}", f"{clip_id}/{name}"
             try:
-                yield as_row(from_yaml(files.read_text(path), path, clip_id), files.stamp(path))
+                yield as_row(from_yaml(files.read_text(path), path, clip_id, keyframe_of(name)), files.stamp(path))
             except (RecordError, OSError, UnicodeDecodeError) as error:
                 unread.append(("bad_record", item, str(error)))
 
@@ -128,14 +128,19 @@ class Drives:
     Attributes:
         loader: reads them.
         groups: the sources that can hold them.
-        timelines: their meta-actions, empty where the run names none.
+        spans: meta-actions, empty where the run names none.
         notices: what the user should know.
     """
 
     loader: TrajectoryLoader
     groups: list[SourceGroup]
-    timelines: TimelineTable
+    spans: pa.Table
     notices: tuple[str, ...]
+
+    @cached_property
+    def timelines(self) -> TimelineTable:
+        """The meta-actions by clip."""
+        return TimelineTable(self.spans)
 
 
 def open_drives(config: RunConfig, labels: pa.Table, shard: Shard) -> Drives:
@@ -153,7 +158,7 @@ def open_drives(config: RunConfig, labels: pa.Table, shard: Shard) -> Drives:
     ids = frozenset(pc.unique(labels.column("clip_id")).to_pylist())
     dataset = loader.dataset
     groups = find_groups(dataset.discover().groups, ids, cuts_recordings=dataset.cuts_recordings)
-    return Drives(loader, groups, TimelineTable(spans), tuple(notices))
+    return Drives(loader, groups, spans, tuple(notices))
 
 
 def rows_by_clip(labels: pa.Table) -> dict[str, tuple[int, int]]:
@@ -167,8 +172,3 @@ def rows_by_clip(labels: pa.Table) -> dict[str, tuple[int, int]]:
     return dict(
         zip(ids.take(pa.array(starts)).to_pylist(), zip(starts.tolist(), counts.tolist(), strict=True), strict=True)
     )
-
-
-def is_abstention(row: Mapping[str, Any]) -> bool:
-    """Say whether a row is of a record without a label."""
-    return bool(row["status"] == ABSTENTION)

@@ -66,7 +66,7 @@ class DirectionCheck(Check):
         numbers = _path_numbers(driven)
         by_path = _side_by_path(claim, side, driven)
         if by_path is None and (driven.moving_over() if over else driven.steering()) == {str(other_side(side))}:
-            by_path = False
+            by_path = False if over or driven.whole else None  # what the clip cuts may still go to the side said
         if by_path is None and over and str(side) in sides_of(driven.soon(*LANE_CHANGES, *SHIFTS)):
             by_path = True
         if by_path is None:
@@ -109,10 +109,11 @@ def _side_by_path(claim: DecisionClaim, side: Side, driven: DrivenFacts) -> bool
         if own_in is not None and (other_in is None or own_in <= other_in):
             return True
         steered = own_in is not None or str(side) in driven.steering()
-        return False if other >= STEERED_RAD and not steered else None
+        return False if other >= STEERED_RAD and not steered and driven.whole else None
     if own >= STEERED_RAD:
         return True
-    return False if other >= STEERED_RAD and own < STRAIGHT_RAD else None
+    # Ego may swing out before it turns, and where the clip ends before only a turn to the other side tells.
+    return False if other >= (STEERED_RAD if driven.whole else TURN_RAD) and own < STRAIGHT_RAD else None
 
 
 def _over_by_path(claim: DecisionClaim, side: Side, driven: DrivenFacts) -> bool | None:
@@ -230,7 +231,7 @@ class LaneCheck(Check):
             if claim.structured:
                 reason = f"it says that ego keeps its lane, but ego makes a {changes[0].replace('_', ' ')}"
                 yield self.contradicted(claim.text, reason, 0.8, TIMELINE)
-        elif (change := _clear_change(driven)) is not None:
+        elif (change := clear_change(driven)) is not None:
             if claim.structured:
                 vague = any(_steers(other) and other.direction is change.side for other in case.claims.on_lane)
                 reason = f"it says that ego keeps its lane, but ego makes a {change.side} lane change"
@@ -320,7 +321,7 @@ def _sources(driven: DrivenFacts) -> frozenset[FactSource]:
     return EGO if driven.lines is None else EGO | TRACKS
 
 
-def _clear_change(driven: DrivenFacts) -> SideMove | None:
+def clear_change(driven: DrivenFacts) -> SideMove | None:
     """Return a lane change that lies ahead of the keyframe for its greater part, and begins soon."""
     path = driven.sideways
     if path is None or driven.course is None or abs(driven.course.start_mps) < SLOW_MPS:
@@ -351,7 +352,7 @@ class UnmentionedCheck(Check):
                 side = name.rpartition("_")[2]
                 reason = f"ego nudges to the {side}, which it does not mention"
                 yield self.contradicted(f"nudge {side}", reason, 0.4, TIMELINE)
-        if not changes and (change := _clear_change(driven)) is not None:
+        if not changes and (change := clear_change(driven)) is not None:
             yield from self._change_of_path(change, case)
         yield from self._turn(case)
 

@@ -1,12 +1,19 @@
-"""Claims on the vehicle ahead, and on nobody being there, against the tracks."""
+"""Claims on the vehicle ahead against the tracks."""
 
 from collections.abc import Iterator, Sequence
 
 from coc_labeling.checks.base import TRACKS, Case, Check, Finding
 from coc_labeling.checks.claims import CauseClaim
-from coc_labeling.checks.kinds import fits
 from coc_labeling.checks.lateral import OVER
-from coc_labeling.checks.placing import FITTING, is_lead, leads_around, no_tracks, objects_of, roles_around, words_of
+from coc_labeling.checks.placing import (
+    AHEAD,
+    is_lead,
+    leads_around,
+    objects_of,
+    roles_around,
+    words_of,
+)
+from coc_labeling.checks.watching import SURE_RANGE_M, no_such_track, others_unknown, unseen_because
 from coc_labeling.reading.reading import State
 from coc_labeling.scene.following import follow_mps2
 from coc_labeling.scene.roles import Kind, Lead, Role
@@ -16,13 +23,10 @@ from coc_labeling.schema import LongitudinalDecision as Speed
 
 APPEARS_TICKS = (-5, 40)  # when something like a lead makes a claim less than wrong
 SOON_TICKS, FAR_SHARE = 10, 0.85  # who is ahead so soon, or came from beyond that share of the range, may be meant
-NO_RANGE_M, LEAST_RANGE_M = 15.0, 30.0  # where others are seen no further, one that is not seen may be there
 APART_M = 30.0  # nearer ones matter in any case
 FAR_SEC, FAR_M = 6.0, 40.0  # a lead behind which ego has all the room it wants
 IRRELEVANT_MPS2 = 0.02  # a lead that calls for less deceleration is none to ego
 CLOSING_MPS = 0.5
-CLEAR_SEC, CLEAR_M = 1.5, 12.0  # nobody is nearer on a road that is clear
-AHEAD = (Kind.LEAD, Kind.QUEUE, Kind.IN_PATH, Kind.CUT_IN, Kind.CUT_OUT)
 
 
 class LeadCheck(Check):
@@ -34,16 +38,16 @@ class LeadCheck(Check):
         """Yield a finding for each lead that is named, or for following one that is not named."""
         leads = [cause for cause in objects_of(case) if is_lead(cause)]
         for cause in leads:
-            yield self._there(cause, case)
+            yield self._there(cause, case).of_cause(cause)
         follows = [claim for claim in case.claims.on_speed if claim.decision is Speed.FOLLOW_LEAD]
         if follows and not leads:
-            whom = next((c for c in case.claims.cited if c.category is Category.CRITICAL_OBJECT), None)
-            yield self._there(whom if whom is not None else _SOMEBODY, case, follows[0].text)
+            cited = (cause for cause in case.claims.cited if cause.category is Category.CRITICAL_OBJECT)
+            yield self._there(next(cited, _SOMEBODY), case, follows[0].text)
 
     def _there(self, cause: CauseClaim, case: Case, about: str | None = None) -> Finding:
-        about, scene = about or cause.text, case.scene
-        if not scene.has_tracks:
-            return self.not_observable(about, no_tracks(case))
+        about = about or cause.text
+        if unknown := others_unknown(case):
+            return self.not_observable(about, unknown)
         leads = leads_around(case)
         own = [lead for lead in leads if cause.track_id in (None, lead.track_id)]
         if own:
@@ -55,7 +59,7 @@ class LeadCheck(Check):
     def _other_track(self, about: str, cause: CauseClaim, lead: Lead, case: Case) -> Finding:
         """Somebody is ahead, but not the track that the label names."""
         if case.scene.track(str(cause.track_id)) is None:
-            return self.contradicted(about, f"there is no track {cause.track_id!r} in this clip", 0.6, TRACKS)
+            return self.contradicted(about, no_such_track(str(cause.track_id)), 0.6, TRACKS)
         text = f"track {cause.track_id} is not the lead, {lead.track_id} is"
         own = [role for role in roles_around(case, AHEAD, APPEARS_TICKS) if role.track_id == cause.track_id]
         if own and not _changes(case) and all(role.start_tick > case.t0 + SOON_TICKS for role in own):
@@ -77,11 +81,12 @@ class LeadCheck(Check):
         if near:
             text = f"nobody drives ahead at the keyframe, but track {near[0].track_id} comes ({words_of(near[0].kind)})"
             return self.not_observable(about, text, TRACKS, distance_m=near[0].distance_m)
-        if scene.range_m < NO_RANGE_M:
-            return self.not_observable(about, f"others are seen up to {scene.range_m:.0f} m only", TRACKS)
+        if unseen := unseen_because(cause, case):
+            return self.not_observable(about, unseen, TRACKS, range_m=scene.range_m)
         reason = f"it names a vehicle ahead, but none is tracked in ego's path within {scene.range_m:.0f} m"
         later = any(role.kind is not Kind.ADJACENT for role in seen)
-        severity = 0.55 if later or scene.range_m < LEAST_RANGE_M else 0.8
+        sure = scene.range_m >= SURE_RANGE_M and scene.observed_at(case.t0)
+        severity = 0.8 if sure and not later else 0.55
         return self.contradicted(about, reason, severity, TRACKS, range_m=scene.range_m)
 
     def _relevant(self, about: str, lead: Lead, case: Case) -> Finding:
@@ -139,11 +144,13 @@ class ObjectStateCheck(Check):
                 verdicts = [verdict for lead in leads if (verdict := _is(state, lead)) is not None]
                 about = f"{cause.text}: {state}"
                 if any(verdicts):
-                    yield self.supported(about, f"the vehicle ahead is {state}", TRACKS, **_numbers(leads[0]))
+                    own = self.supported(about, f"the vehicle ahead is {state}", TRACKS, **_numbers(leads[0]))
+                    yield own.of_cause(cause)
                 elif verdicts and len(verdicts) == len(leads):
                     reason = f"it says that the vehicle ahead is {state}, but it drives {leads[0].speed_mps:.1f} m/s"
                     reason += f", {leads[0].acceleration_mps2:+.1f} m/s2"
-                    yield self.contradicted(about, reason, 0.45, TRACKS, **_numbers(leads[0]))
+                    own = self.contradicted(about, reason, 0.45, TRACKS, **_numbers(leads[0]))
+                    yield own.of_cause(cause)
 
 
 def _is(state: State, lead: Lead) -> bool | None:
@@ -163,51 +170,3 @@ def _is(state: State, lead: Lead) -> bool | None:
         case State.MOVING:
             return True if lead.speed_mps > 1.0 else False if lead.is_stopped else None
     return None
-
-
-class AbsentCheck(Check):
-    """A road that is said to be clear has nobody near ahead."""
-
-    name = "absent"
-
-    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
-        """Yield a finding for each road user, or anybody, that is said not to be there."""
-        # A free lane that ego changes to is not the one that it is in.
-        moves_over = any(claim.decision in OVER for claim in case.claims.decisions)
-        for cause in case.claims.absent:
-            vague = moves_over and cause.relation is None
-            if cause.category not in (Category.CRITICAL_OBJECT, Category.LANE) or vague:
-                continue
-            if not case.scene.has_tracks:
-                yield self.not_observable(cause.text, no_tracks(case))
-                continue
-            found = self._someone(cause, case)
-            if found is None:
-                yield self.supported(cause.text, "nobody such is tracked near ahead", TRACKS)
-            else:
-                track_id, distance = found
-                reason = f"it says that there is none, but track {track_id} is {distance:.0f} m ahead"
-                yield self.contradicted(cause.text, reason, 0.6, TRACKS, distance_m=distance)
-
-    def _someone(self, cause: CauseClaim, case: Case) -> tuple[str, float] | None:
-        speed = abs(case.driven.course.start_mps) if case.driven.course is not None else 0.0
-        reach = max(CLEAR_M, CLEAR_SEC * speed)
-        if cause.relation in (None, Relation.LEAD) and cause.side is None:
-            for lead in leads_around(case, (-2, 2)):
-                if lead.distance_m < reach and fits(cause.user_class, lead.label_class):
-                    return lead.track_id, lead.distance_m
-        kinds = (Kind.CROSSING, Kind.ENTERING, Kind.IN_PATH)
-        if cause.relation is not None and cause.relation in FITTING:
-            kinds = FITTING[cause.relation][0]  # type: ignore[assignment]
-        elif cause.relation is Relation.LEAD or cause.side is not None:
-            return None
-        for role in case.scene.during(case.t0, case.t0, kinds):
-            on_side = cause.side is None or role.side is cause.side
-            if (
-                on_side
-                and role.nearest_m >= 0.0
-                and role.distance_m < reach
-                and fits(cause.user_class, role.label_class)
-            ):
-                return role.track_id, role.distance_m
-        return None

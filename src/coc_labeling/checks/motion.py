@@ -65,7 +65,9 @@ class StopCheck(Check):
             yield self.contradicted(about, reason, 0.55, EGO, **numbers, stands_in_sec=driven.stands_in_sec)
             return
         if driven.slowest_mps <= STANDING_MPS:
-            yield self.supported(about, "ego comes to stand", EGO, **numbers, **_stands_in(driven))
+            stood = driven.course is not None and abs(driven.course.start_mps) <= STANDING_MPS
+            text = "ego stands" if stood else "ego comes to stand"
+            yield self.supported(about, text, EGO, **numbers, **_stands_in(driven))
         elif driven.complete:
             reason = f"it says that ego stops, but ego keeps moving, never slower than {driven.slowest_mps:.1f} m/s"
             severity = next(severity for mps, severity in _STOP_SEVERITY if driven.slowest_mps <= mps)
@@ -152,6 +154,8 @@ class SpeedCheck(Check):
             return self.supported(claim.text, f"ego's speed rises by {rise:.1f} m/s", EGO, **numbers)
         if claim.decision is Speed.TRACK_SPEED and _WANTED.search(claim.text.lower()) and fall < 2.0:
             return self.not_observable(claim.text, "ego may have its own speed already", EGO, **numbers)
+        if later and abs(float(course.mps[-1])) < STANDING_MPS:
+            return self.not_observable(claim.text, "ego still stands at the window's end", EGO, **numbers)
         against = whole < NONE_MPS if later else rise < max(NONE_MPS, fall / 2)
         if against and driven.whole and fall >= CLEAR_MPS:
             reason = f"it says that ego accelerates, but ego gets {fall:.1f} m/s slower"

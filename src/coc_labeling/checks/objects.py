@@ -11,20 +11,19 @@ from coc_labeling.checks.placing import (
     FITTING,
     is_lead,
     leads_around,
-    no_tracks,
     objects_of,
     passing_side,
     roles_around,
     sides_of_track,
     words_of,
 )
+from coc_labeling.checks.watching import no_such_track, others_unknown, unseen_because
 from coc_labeling.reading.reading import UserClass
 from coc_labeling.scene.facts import SeenTrack
 from coc_labeling.scene.roles import Kind, Role
 from coc_labeling.schema import Relation, Side
 
 NOW_TICKS = (-10, 20)
-LEAST_RANGE_M = 30.0  # where others are seen no further, one that is not seen may be there
 JUNCTION_M = 50.0
 WAITING_M = 45.0  # who goes on foot or on two wheels so near may wait at the kerb
 SEEN_M = 40.0  # who is further than this from ego is no road user of a cause without a relation
@@ -47,19 +46,19 @@ class RoadUserCheck(Check):
     def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
         """Yield a finding for each critical object but the lead."""
         for cause in objects_of(case):
-            if is_lead(cause):
-                continue
-            if not case.scene.has_tracks:
-                yield self.not_observable(cause.text, no_tracks(case))
-            elif cause.user_class in (UserClass.OBJECT, UserClass.ANIMAL) and cause.relation is None:
-                yield self.not_observable(cause.text, "objects and animals are rarely tracked", TRACKS)
-            elif cause.track_id is not None and case.scene.track(cause.track_id) is None:
-                reason = f"there is no track {cause.track_id!r} in this clip"
-                yield self.contradicted(cause.text, reason, 0.6, TRACKS)
-            elif cause.relation is None:
-                yield softer(self._somewhere(cause, case), cause, case)
-            else:
-                yield softer(self._in_relation(cause, cause.relation, case), cause, case)
+            if not is_lead(cause):
+                yield softer(self._of(cause, case), cause, case).of_cause(cause)
+
+    def _of(self, cause: CauseClaim, case: Case) -> Finding:
+        if unknown := others_unknown(case):
+            return self.not_observable(cause.text, unknown)
+        if cause.user_class in (UserClass.OBJECT, UserClass.ANIMAL) and cause.relation is None:
+            return self.not_observable(cause.text, "objects and animals are rarely tracked", TRACKS)
+        if cause.track_id is not None and case.scene.track(cause.track_id) is None:
+            return self.contradicted(cause.text, no_such_track(cause.track_id), 0.6, TRACKS)
+        if cause.relation is None:
+            return self._somewhere(cause, case)
+        return self._in_relation(cause, cause.relation, case)
 
     def _in_relation(self, cause: CauseClaim, relation: Relation, case: Case) -> Finding:
         kinds, ticks, severity = FITTING[relation]
@@ -87,8 +86,8 @@ class RoadUserCheck(Check):
         if cause.user_class in TRACKED and (others := _near(cause, case, WAITING_M)):
             text = f"track {others[0].track_id} is near and may be about to"
             return self.not_observable(cause.text, text, TRACKS, near_tracks=float(len(others)))
-        if not _would_be_seen(cause, case):
-            return self.not_observable(cause.text, "tracks of this clip would not show it", TRACKS)
+        if unseen := unseen_because(cause, case):
+            return self.not_observable(cause.text, unseen, TRACKS, range_m=case.scene.range_m)
         reason = f"it names a road user ({words}), but none such is tracked around the keyframe"
         return self.contradicted(cause.text, reason, severity, TRACKS, range_m=case.scene.range_m)
 
@@ -124,8 +123,8 @@ class RoadUserCheck(Check):
         if seen := _near(cause, case, SEEN_M):
             text = f"track {seen[0].track_id} ({seen[0].label_class}) is near, in no role that matters to ego"
             return self.not_observable(cause.text, text, TRACKS, near_tracks=float(len(seen)))
-        if not _would_be_seen(cause, case):
-            return self.not_observable(cause.text, "tracks of this clip would not show it", TRACKS)
+        if unseen := unseen_because(cause, case):
+            return self.not_observable(cause.text, unseen, TRACKS, range_m=case.scene.range_m)
         reason = f"it names a road user ({cause.user_class or 'any'}), but none is tracked within {SEEN_M:.0f} m"
         return self.contradicted(cause.text, reason, 0.55, TRACKS, within_m=SEEN_M)
 
@@ -158,14 +157,6 @@ def _sides(role: Role, case: Case) -> frozenset[Side]:
     return now or (frozenset() if role.side is None else frozenset({role.side}))
 
 
-def _would_be_seen(cause: CauseClaim, case: Case) -> bool:
-    """Say whether the absence of a track tells something: a radar's tracks have one class and see no pedestrian."""
-    if case.scene.range_m < LEAST_RANGE_M or cause.user_class in (UserClass.OBJECT, UserClass.ANIMAL):
-        return False
-    classes = {track.label_class for track in case.scene.tracks}
-    return classes != {"other_vehicle"} or cause.user_class not in TRACKED
-
-
 class ObjectClassCheck(Check):
     """The kind of a road user that is named is the kind that its track has."""
 
@@ -175,18 +166,18 @@ class ObjectClassCheck(Check):
         """Yield a finding for each critical object whose kind is said and whose track can be told."""
         for cause in objects_of(case):
             classes = self._classes(cause, case)
-            if cause.user_class in (None, UserClass.ANY, UserClass.OBJECT, UserClass.ANIMAL) or not classes:
-                continue
-            named = f"{cause.user_class}"
-            if any(fits(cause.user_class, label_class) for label_class in classes):
-                yield self.supported(cause.text, f"its track is {_listed(classes)}, it says {named}", TRACKS)
-            elif any(near_enough(cause.user_class, label_class) for label_class in classes):
-                yield self.not_observable(cause.text, f"its track is {_listed(classes)}, it says {named}", TRACKS)
-            elif classes == {"other_vehicle"}:
-                yield self.not_observable(cause.text, "the tracks know no kinds", TRACKS)
-            else:
-                reason = f"it says {named}, but the track is {_listed(classes)}"
-                yield self.contradicted(cause.text, reason, 0.5, TRACKS)
+            if cause.user_class not in (None, UserClass.ANY, UserClass.OBJECT, UserClass.ANIMAL) and classes:
+                yield self._of(cause, classes).of_cause(cause)
+
+    def _of(self, cause: CauseClaim, classes: set[str]) -> Finding:
+        named, listed = f"{cause.user_class}", " or ".join(sorted(classes))
+        if any(fits(cause.user_class, label_class) for label_class in classes):
+            return self.supported(cause.text, f"its track is {listed}, it says {named}", TRACKS)
+        if any(near_enough(cause.user_class, label_class) for label_class in classes):
+            return self.not_observable(cause.text, f"its track is {listed}, it says {named}", TRACKS)
+        if classes == {"other_vehicle"}:
+            return self.not_observable(cause.text, "the tracks know no kinds", TRACKS)
+        return self.contradicted(cause.text, f"it says {named}, but the track is {listed}", 0.5, TRACKS)
 
     def _classes(self, cause: CauseClaim, case: Case) -> set[str]:
         if cause.track_id is not None and (track := case.scene.track(cause.track_id)) is not None:
@@ -198,7 +189,3 @@ class ObjectClassCheck(Check):
         kinds, ticks, _ = FITTING[cause.relation]
         sides = (None, cause.side) if cause.side is not None else None
         return {r.label_class for r in roles_around(case, kinds, ticks) if sides is None or r.side in sides}
-
-
-def _listed(classes: set[str]) -> str:
-    return " or ".join(sorted(classes))

@@ -94,10 +94,3 @@ def first_seen_sec(case: Case, tick: int) -> float:
 def words_of(kind: Kind) -> str:
     """Return a role's kind in words."""
     return str(kind).replace("_", " ")
-
-
-def no_tracks(case: Case) -> str:
-    """Return why nothing of others is observable in a clip without tracks."""
-    if case.scene.problems:
-        return "the tracks cannot be relied on"
-    return "there are no obstacle tracks"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from coc_labeling.checks.base import TRACKS, Case, Check, Finding, Verdict
 from coc_labeling.checks.placing import leads_around, objects_of
-from coc_labeling.schema import UNOBSERVED, Lateral, Longitudinal
+from coc_labeling.schema import UNOBSERVED, FactSource, Lateral, Longitudinal
 
 NEAR_SEC = 2.0  # a lead that is nearer than this, or stands, shapes what ego does with its speed
 NEAR_M = 15.0
@@ -46,28 +46,25 @@ class CorrectnessCheck(Check):
 
     def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
         """Yield a finding for each decision with causes."""
-        texts = {cause.component_id: cause.text for cause in case.claims.causes if cause.component_id}
+        numbers = {cause.component_id: cause.number for cause in case.claims.causes if cause.component_id}
         for channel in _channels(case):
-            causes = [texts[cause_id] for cause_id in channel.cause_ids if cause_id in texts]
+            causes = frozenset(numbers[cause_id] for cause_id in channel.cause_ids if cause_id in numbers)
             if causes:
                 yield self._of(str(channel.decision).replace("_", " "), causes, earlier)
         if not _channels(case) and case.claims.causes:
-            yield self._of("the sentence", [cause.text for cause in case.claims.causes], earlier)
+            yield self._of("the sentence", frozenset(cause.number for cause in case.claims.causes), earlier)
 
-    def _of(self, about: str, causes: list[str], earlier: Sequence[Finding]) -> Finding:
-        own = [finding for finding in earlier if finding.sources and finding.about in causes]
-        sources = frozenset[object]().union(*(finding.sources for finding in own))
-        wrong = [finding for finding in own if finding.verdict is Verdict.CONTRADICTED]
-        seen = {finding.about for finding in own if finding.verdict is Verdict.SUPPORTED}
+    def _of(self, about: str, causes: frozenset[int], earlier: Sequence[Finding]) -> Finding:
+        own = [finding for finding in earlier if finding.sources and finding.cause in causes]
+        sources = frozenset[FactSource]().union(*(finding.sources for finding in own))
+        wrong = {finding.cause for finding in own if finding.verdict is Verdict.CONTRADICTED}
+        seen = {finding.cause for finding in own if finding.verdict is Verdict.SUPPORTED}
         verdict, reason = Verdict.NOT_OBSERVABLE, "not all of its causes can be seen"
         if wrong:
-            verdict, reason = (
-                Verdict.CONTRADICTED,
-                f"{len({f.about for f in wrong})} of {len(causes)} causes are contradicted",
-            )
-        elif seen >= set(causes):
+            verdict, reason = Verdict.CONTRADICTED, f"{len(wrong)} of {len(causes)} causes are contradicted"
+        elif seen >= causes:
             verdict, reason = Verdict.SUPPORTED, "all of its causes are there"
-        return Finding(self.name, verdict, about, reason, {"causes": float(len(causes))}, sources)  # type: ignore[arg-type]
+        return Finding(self.name, verdict, about, reason, {"causes": float(len(causes))}, sources, sums_up=True)
 
 
 class ProximityCheck(Check):

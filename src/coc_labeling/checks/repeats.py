@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,13 +28,20 @@ class Repeats:
     templates: Counter[int]
     total_clips: int
 
-    def of(self, sentence: str | None) -> TextCounts:
-        """Return the counts of one sentence."""
-        if sentence is None:
-            return TextCounts(total_clips=self.total_clips)
-        plain = _plain(sentence)
+    def of_clip(self, sentences: Sequence[str | None]) -> list[TextCounts]:
+        """Return the counts of each sentence of one clip; None stands for a label without one."""
+        plain = [None if sentence is None else _plain(sentence) for sentence in sentences]
+        in_clip = Counter(one for one in plain if one is not None)
+        return [self._of(one, in_clip[one], in_clip.total()) if one is not None else self._nothing for one in plain]
+
+    def _of(self, plain: str, in_clip: int, clip_labels: int) -> TextCounts:
         own, template = hash(plain), hash(_template(plain))
-        return TextCounts(self.same[own], self.clips[own], self.templates[template], self.total_clips)
+        counts = self.same[own], self.clips[own], self.templates[template]
+        return TextCounts(*counts, self.total_clips, in_clip, clip_labels)
+
+    @property
+    def _nothing(self) -> TextCounts:
+        return TextCounts(total_clips=self.total_clips)
 
 
 def count_repeats(labels: pa.Table) -> Repeats:

@@ -96,6 +96,13 @@ def to_json(row: Mapping[str, Any]) -> str:
     return json.dumps(row, indent=1, ensure_ascii=False) + "\n"
 
 
+def write_json(run_dir: str, row: Mapping[str, Any]) -> None:
+    """Write a row's JSON file; raises OSError where that is not possible."""
+    path = checks_path(run_dir, row["clip_id"], row["event_start_timestamp"])
+    files.make_parents(path)
+    files.write_atomic(path, to_json(row))
+
+
 def table_path(run_dir: str, name: str, shard: Shard = WHOLE) -> str:
     """Return the path of the table or the summary; a shard's carry its number."""
     stem, ending = name.rsplit(".", 1)
@@ -138,6 +145,12 @@ def checks_writer(path: str) -> Iterator[ChecksWriter]:
         writer = ChecksWriter(parquet)
         yield writer
         writer.flush()
+
+
+def remove_whole(run_dir: str) -> None:
+    """Delete the whole run's table and summary: a shard that has been checked after them tells more."""
+    for name in (CHECKS_TABLE, CHECK_SUMMARY):
+        files.remove(table_path(run_dir, name))
 
 
 def load_checks(run_dir: str) -> pa.Table:

@@ -21,7 +21,7 @@ class Status(StrEnum):
     MEDIUM = "medium"
     HIGH = "high"
     UNVERIFIED = "unverified"  # nothing it claims could be observed
-    UNREADABLE = "unreadable"  # its sentence is damaged, or says nothing of driving
+    UNREADABLE = "unreadable"  # its record or sentence is damaged, or says nothing of driving
     ABSTAINED = "abstained"  # there is no label
 
 
@@ -49,7 +49,7 @@ def risk_of(label: CoCLabel, findings: Sequence[Finding]) -> Risk:
     reasons = tuple(dict.fromkeys(finding.reason for finding in against))
     if label.abstention is not None:
         return Risk(0.0, Status.ABSTAINED, (f"there is no label: {label.abstention.reason.replace('_', ' ')}",))
-    measured = [f for f in findings if f.sources and f.verdict is not Verdict.NOT_OBSERVABLE]
+    measured = [f for f in findings if f.sources and not f.sums_up and f.verdict is not Verdict.NOT_OBSERVABLE]
     supported = sum(f.verdict is Verdict.SUPPORTED for f in measured)
     right = 1.0 - _base(bool(measured), supported)
     for finding in against:

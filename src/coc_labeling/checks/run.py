@@ -1,7 +1,7 @@
 """Checking a whole run: labels and drives in, a table and a JSON file per label out; labels stay as they are."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,21 +13,30 @@ from batch_runs.progress import progress
 from batch_runs.shards import WHOLE, Shard
 from coc_labeling.checks import CHECKS_VERSION
 from coc_labeling.checks.base import Verdict
-from coc_labeling.checks.inputs import Drives, config_of, of_shard, open_drives, read_labels_of, rows_by_clip
+from coc_labeling.checks.checking import CheckedLabel
+from coc_labeling.checks.finished import fingerprint, finished
+from coc_labeling.checks.inputs import Drives, Unread, config_of, of_shard, open_drives, read_labels_of, rows_by_clip
 from coc_labeling.checks.repeats import Repeats, count_repeats
 from coc_labeling.checks.results import (
     CHECK_SUMMARY,
+    CHECKS_SCHEMA,
     CHECKS_TABLE,
     ChecksWriter,
+    as_row,
     checks_writer,
+    remove_whole,
     table_path,
     with_precision,
+    write_json,
 )
+from coc_labeling.checks.risk import UNOBSERVED_RISK, Risk, Status
 from coc_labeling.checks.work import CheckTask, GroupChecker, GroupChecks, Made, Totals, died
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.keyframes import Keyframe
+from coc_labeling.results import keyframe_of
 from coc_labeling.work import GroupTask, item_of, tasks_of
 from driving_clips import files
+from driving_clips.datasets.base import is_legal_id
 from driving_clips.errors import ClipFailedError
 
 LABELS_PER_WORKER = 200  # fewer are checked sooner than another process starts
@@ -84,6 +93,7 @@ def check_run(
     *,
     shard: Shard = WHOLE,
     num_workers: int = 32,
+    resume: bool = False,
 ) -> CheckRun:
     """Check all labels of a run, or of a shard of its clips; an earlier ``checks.parquet`` is replaced at the end.
 
@@ -92,6 +102,7 @@ def check_run(
         changes: of its configuration, by dotted key, such as where its data lie now.
         shard: the part of its clips to check.
         num_workers: most processes to use.
+        resume: take over the checks of an earlier call where nothing that they rest on has changed.
 
     Raises:
         CocLabelingError, DatasetError, MetaActionError: nothing can be checked.
@@ -104,14 +115,19 @@ def check_run(
     own = of_shard(labels, shard)
     drives = open_drives(config, own, shard)
     run = CheckRun(run_dir, shard, notices=drives.notices)
-    for reason, item, message in labels.unread:
-        if item.partition("/")[0] in shard:
-            run.tally.add(FAILED, reason, item, message)
+    mark = fingerprint(config, own, run_dir, drives)
+    if resume and (earlier := finished(run.summary, run.table, mark)) is not None:
+        run.tally, run.totals = earlier
+        return run
+    unread = [one for one in labels.unread if one[1].partition("/")[0] in shard]
     window = config.data_loader.video
     checker = GroupChecker(drives.loader, run_dir, window.hist_length_sec, window.fut_length_sec)
     with files.exclusive(files.join(run_dir, f".checks{shard.suffix}.lock")), checks_writer(run.table) as writer:
         _check_all(run, checker, own, drives, repeats, num_workers, writer)
-    _summarise(run, config.model_dump(mode="json"))
+        run.take(_unreadable(run_dir, unread), writer)
+    _summarise(run, config.model_dump(mode="json"), mark)
+    if shard != WHOLE:
+        remove_whole(run_dir)
     return run
 
 
@@ -150,7 +166,7 @@ def _moments(labels: pa.Table) -> Iterator[list]:
 def _filled(task: GroupTask, labels: pa.Table, rows_of: Mapping[str, tuple[int, int]], repeats: Repeats) -> CheckTask:
     """Return a task with the rows of its labels, made only when it is due."""
     rows = {clip_id: labels.slice(*rows_of[clip_id]).to_pylist() for clip_id in task.keyframes}
-    texts = {clip_id: [repeats.of(row["sentence"]) for row in own] for clip_id, own in rows.items()}
+    texts = {clip_id: repeats.of_clip([row["sentence"] for row in own]) for clip_id, own in rows.items()}
     return CheckTask(task, rows, texts)
 
 
@@ -161,7 +177,24 @@ def _lost(run: CheckRun, labels: Iterator[tuple[str, dict[str, Any], ClipFailedE
     return made.whole()
 
 
-def _summarise(run: CheckRun, config: dict[str, Any]) -> None:
+def _unreadable(run_dir: str, unread: Sequence[Unread]) -> GroupChecks:
+    """Return the rows of records that cannot be read; one whose file is not named after a keyframe is only counted."""
+    rows, totals = [], Totals()
+    for _, item, message in unread:
+        clip_id, _, name = item.partition("/")
+        t_us = keyframe_of(name)
+        if t_us is None or not is_legal_id(clip_id):
+            continue
+        checked = CheckedLabel(Risk(UNOBSERVED_RISK, Status.UNREADABLE, (message,)), ())
+        row = as_row(clip_id, t_us, checked, (), files.stamp_or_none(f"{run_dir}/{item}"))
+        write_json(run_dir, row)
+        rows.append(row)
+        totals.add(checked)
+    outcomes = [(FAILED, *one) for one in unread]
+    return GroupChecks(pa.RecordBatch.from_pylist(rows, CHECKS_SCHEMA), outcomes, totals)
+
+
+def _summarise(run: CheckRun, config: dict[str, Any], mark: str) -> None:
     totals = run.totals
     problems = dict(sorted(totals.track_problems.items())[:CLIPS_IN_SUMMARY])
     write_summary(
@@ -171,6 +204,7 @@ def _summarise(run: CheckRun, config: dict[str, Any]) -> None:
         run.tally,
         unit="labels",
         checks_version=CHECKS_VERSION,
+        fingerprint=mark,
         notices=list(run.notices),
         status=dict(sorted(totals.status.items())),
         risk_histogram={f"{k / 10:.1f}-{(k + 1) / 10:.1f}": totals.risk[k] for k in range(10)},

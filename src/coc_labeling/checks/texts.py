@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from coc_labeling.checks.base import Case, Check, Finding, Verdict
+from coc_labeling.checks.base import Case, Check, Finding, TextCounts, Verdict
 from coc_labeling.reading import differences
 
 MOST_SHOWN = 5
 MANY_CLIPS, LARGE_SHARE, LARGER_SHARE = 10, 0.2, 0.4
-FEW_CLIPS = 20  # of a run in which a share of clips tells nothing yet
+# A run of fewer clips, and one clip, need more: many labels with one sentence, and a larger share of all.
+FEW_CLIPS, SOME_CLIPS, MANY_LABELS = 20, 5, 10
+MANY_MOMENTS, HALF = 5, 0.5
 DIFFERENCE_SEVERITY = {"direction": 0.5, "side": 0.4, "decision": 0.3, "motion": 0.4, "colour": 0.4}
 _GUESS = re.compile(
     r"\b(?:might|may|could|(?:un)?likely|possibl[ey]|potential(?:ly)?|probably|perhaps|seems?|appears? to)\b"
@@ -80,20 +82,40 @@ class WordingCheck(Check):
 
 
 class RepetitionCheck(Check):
-    """A sentence that an implausible share of a run's clips has says little of any of them."""
+    """A sentence that an implausible share of a run's clips has, or of a clip's moments, says little of any of them."""
 
     name = "repetition"
 
     def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
-        """Yield a finding for a sentence that many clips have, word for word or but for its numbers."""
-        texts = case.texts
-        if case.by_rules or case.label.abstention is not None or texts.total_clips < FEW_CLIPS:
+        """Yield a finding for a sentence that many clips have, word for word or but for its numbers, or its clip."""
+        if case.by_rules or case.label.abstention is not None:
             return
-        for count, words in ((texts.clips, "word for word"), (texts.templates, "but for its numbers")):
-            share = count / texts.total_clips
-            if count >= MANY_CLIPS and share >= LARGE_SHARE:
-                reason = f"{count} of {texts.total_clips} clips have this sentence, {words}"
-                severity = 0.3 if share >= LARGER_SHARE else 0.15
-                numbers = {"clips": float(count), "share": share}
-                yield Finding(self.name, Verdict.NOT_OBSERVABLE, "the sentence", reason, numbers, severity=severity)
-                return
+        repeated = _among_clips(case.texts) or _in_clip(case.texts)
+        if repeated is not None:
+            reason, share, numbers = repeated
+            severity = 0.3 if share >= LARGER_SHARE else 0.15
+            yield Finding(self.name, Verdict.NOT_OBSERVABLE, "the sentence", reason, numbers, severity=severity)
+
+
+_Repeated = tuple[str, float, dict[str, float]]  # the reason, the share, numbers
+
+
+def _among_clips(texts: TextCounts) -> _Repeated | None:
+    few = texts.total_clips < FEW_CLIPS
+    for count, words in ((texts.clips, "word for word"), (texts.templates, "but for its numbers")):
+        share = count / texts.total_clips
+        many = count >= MANY_CLIPS and share >= LARGE_SHARE
+        if few:
+            many = count >= SOME_CLIPS and share >= LARGER_SHARE and texts.same >= MANY_LABELS
+        if many:
+            reason = f"{count} of {texts.total_clips} clips have this sentence, {words}"
+            return reason, share, {"clips": float(count), "share": share}
+    return None
+
+
+def _in_clip(texts: TextCounts) -> _Repeated | None:
+    share = texts.in_clip / texts.clip_labels
+    if texts.in_clip < MANY_MOMENTS or share < HALF:
+        return None
+    reason = f"{texts.in_clip} of the {texts.clip_labels} moments of this clip have this sentence, word for word"
+    return reason, share, {"labels": float(texts.in_clip), "share": share}

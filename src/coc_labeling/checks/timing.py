@@ -1,20 +1,24 @@
 """Whether the decision is taken at the keyframe, and not long before or after it."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from coc_labeling.checks.base import EGO, Case, Check, Finding
 from coc_labeling.checks.claims import DecisionClaim
-from coc_labeling.checks.driven import STANDING_MPS
+from coc_labeling.checks.driven import STANDING_MPS, SpeedCourse
 from coc_labeling.checks.lateral import CHANGES, STRAIGHT_RAD, TURN_RAD
 from coc_labeling.checks.motion import NONE_MPS, NOTABLE_MPS, claims_stop
 from coc_labeling.reading.reading import Motion
-from coc_labeling.schema import LateralDecision
+from coc_labeling.schema import LateralDecision, Side
 
 LATE_SEC = 4.0
 NOTABLY_MPS = 1.0
 BEFORE_TICKS = 40
+OVER_SEC = 1.0  # a lane change whose middle was so long before the keyframe is another decision's
+STOOD_TICKS = 10  # who has been standing for longer at the keyframe does not come to a stop there
+_WAITS = re.compile(r"\b(?:wait|hold|remain|standing|stationary|stay stopped|stays stopped)")
 
 
 class TimingCheck(Check):
@@ -35,7 +39,9 @@ class TimingCheck(Check):
         if claim.is_lateral:
             yield from self._on_lane(claim, case)
         elif course is not None and (claims_stop(claim) or claim.motion is Motion.DECELERATE):
-            if abs(course.start_mps) >= STANDING_MPS:
+            if claim.motion is Motion.STOP and _stands_all_along(course):
+                yield from self._stands(claim, case)
+            elif abs(course.start_mps) >= STANDING_MPS:
                 slowed = float(abs(course.before_mps).max()) - abs(course.start_mps)
                 over = whole and slowed >= NOTABLY_MPS and course.fall_mps(LATE_SEC) < NONE_MPS
                 yield from self._begins(claim, course.falls_in_sec(NOTABLE_MPS), over=over, verb="braking")
@@ -49,8 +55,20 @@ class TimingCheck(Check):
         if claim.decision is LateralDecision.TURN and driven.window is not None and driven.turned_rad is not None:
             over = driven.complete and max(driven.turned_rad) < STRAIGHT_RAD and _turned_before(case) >= TURN_RAD
             yield from self._begins(claim, driven.steers_in_sec(claim.direction), over=over, verb="turning")
-        elif claim.decision in CHANGES and path is not None and path.changes:
-            yield from self._begins(claim, path.changes[0].starts_in_sec, over=False, verb="changing lanes")
+        elif claim.decision in CHANGES and path is not None:
+            sides = (Side.LEFT, Side.RIGHT) if claim.direction is None else (claim.direction,)
+            moves = [move for move in path.changes if move.side in sides]
+            ahead = [move for move in moves if move.starts_in_sec + move.ends_in_sec > -2 * OVER_SEC]
+            if moves:
+                first = (ahead or moves)[0]
+                yield from self._begins(claim, first.starts_in_sec, over=not ahead, verb="changing lanes")
+
+    def _stands(self, claim: DecisionClaim, case: Case) -> Iterator[Finding]:
+        """A stop, where ego has been standing for a while: right only with words of waiting."""
+        waits = any(other.motion is Motion.STAND for other in case.claims.on_speed if other.part == 0)
+        if not waits and not _WAITS.search((case.label.effect_on_ego_behavior or "")[:2000].lower()):
+            reason = f"it says that ego comes to a stop, but ego has been standing for over {STOOD_TICKS / 10:.0f} s"
+            yield self.contradicted(claim.text, reason, 0.3, EGO, stood_sec=STOOD_TICKS / 10)
 
     def _begins(self, claim: DecisionClaim, starts: float | None, *, over: bool, verb: str) -> Iterator[Finding]:
         if over:
@@ -62,6 +80,12 @@ class TimingCheck(Check):
             yield self.supported(
                 claim.text, f"ego's {verb} begins {starts:+.1f} s from the keyframe", EGO, starts_in_sec=starts
             )
+
+
+def _stands_all_along(course: SpeedCourse) -> bool:
+    """Say whether ego has been standing for a while at the keyframe, and does not move off soon."""
+    stood = len(course.before_mps) > STOOD_TICKS and np.abs(course.before_mps[-STOOD_TICKS - 1 :]).max() < STANDING_MPS
+    return bool(stood) and course.rise_mps(LATE_SEC) < NOTABLE_MPS
 
 
 def _turned_before(case: Case) -> float:

@@ -34,7 +34,7 @@ class BendCheck(Check):
         turned = case.driven.later_turned_rad
         for cause in case.claims.causes:
             if is_bend(cause) and turned is not None:
-                yield self._of(cause, turned, case)
+                yield self._of(cause, turned, case).of_cause(cause)
 
     def _of(self, cause: CauseClaim, turned: tuple[float, float, float], case: Case) -> Finding:
         left, right, driven_m = turned

@@ -10,15 +10,16 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from batch_runs.outcomes import DONE, REJECTED
-from coc_labeling.checks.base import Finding, TextCounts
+from coc_labeling.checks.base import TextCounts
 from coc_labeling.checks.checking import CheckedLabel, Checker, ClipToCheck, LabelToCheck
-from coc_labeling.checks.results import CHECKS_SCHEMA, as_row, checks_path, to_json
+from coc_labeling.checks.results import CHECKS_SCHEMA, as_row, checks_path, write_json
 from coc_labeling.checks.risk import UNOBSERVED_RISK, Risk, Status
 from coc_labeling.errors import RecordError
-from coc_labeling.records import RELEASED, from_yaml
-from coc_labeling.results import as_row as label_row
+from coc_labeling.records import RELEASED
+from coc_labeling.results import ExperimentFolder
 from coc_labeling.scene.facts import scene_facts
 from coc_labeling.schema import CoCLabel, FactSource
+from coc_labeling.up_to_date import current_row, own_stamp, stamp_of
 from coc_labeling.windows import side_of
 from coc_labeling.work import GroupTask, Problem, item_of, write_error
 from driving_clips import files
@@ -27,8 +28,10 @@ from driving_clips.trajectories import LoadedClip, TrajectoryLoader
 from meta_action.timeline import Timeline
 
 RULES = "RulesAgent"
+BAD_RECORD = "bad_record"
 CHECKED = "checked"
-# What labellers were told whose records do not say it: rules know all there is, models ego's motion as text.
+# What labellers were told whose records do not say it: rules know all there is, models ego's motion as text, the
+# released tool's as well.
 _TOLD_RULES = frozenset(FactSource)
 _TOLD_MODELS = frozenset({FactSource.EGO_MOTION, FactSource.TIMELINE})
 
@@ -189,8 +192,9 @@ class Made:
 
     def lost(self, clip_id: str, row: Mapping[str, Any], error: ClipError) -> None:
         """Add a label that could not be checked."""
-        checked = unchecked(str(error))
-        self._add(as_row(clip_id, row["event_start_timestamp"], checked, (), stamp_of(row)), checked)
+        checked = unchecked(str(error), Status.UNREADABLE if error.reason == BAD_RECORD else Status.UNVERIFIED)
+        stamp = own_stamp(row, self.run_dir)
+        self._add(as_row(clip_id, row["event_start_timestamp"], checked, (), stamp), checked)
         self.outcomes.append((error.outcome, error.reason, item_of(clip_id, row["event_start_timestamp"]), str(error)))
 
     def whole(self) -> GroupChecks:
@@ -200,23 +204,16 @@ class Made:
     def _add(self, row: dict[str, Any], checked: CheckedLabel) -> None:
         self.rows.append(row)
         self.totals.add(checked)
-        path = checks_path(self.run_dir, row["clip_id"], row["event_start_timestamp"])
         try:
-            files.make_parents(path)
-            files.write_atomic(path, to_json(row))
+            write_json(self.run_dir, row)
         except OSError as error:
+            path = checks_path(self.run_dir, row["clip_id"], row["event_start_timestamp"])
             raise write_error(error, path) from error
 
 
-def unchecked(reason: str) -> CheckedLabel:
+def unchecked(reason: str, status: Status) -> CheckedLabel:
     """Return what stands for a label that could not be checked."""
-    findings: tuple[Finding, ...] = ()
-    return CheckedLabel(Risk(UNOBSERVED_RISK, Status.UNVERIFIED, (f"not checked: {reason}",)), findings)
-
-
-def stamp_of(row: Mapping[str, Any]) -> files.FileStamp | None:
-    """Return the stamp of the record that a row of ``labels.parquet`` was made from."""
-    return None if row["file_size"] is None else files.FileStamp(row["file_size"], row["file_mtime_ns"])
+    return CheckedLabel(Risk(UNOBSERVED_RISK, status, (f"not checked: {reason}",)), ())
 
 
 def label_of(row: Mapping[str, Any], run_dir: str, texts: TextCounts) -> tuple[LabelToCheck, files.FileStamp | None]:
@@ -225,28 +222,30 @@ def label_of(row: Mapping[str, Any], run_dir: str, texts: TextCounts) -> tuple[L
     Raises:
         ClipFailedError: neither row nor file holds a label that can be read.
     """
-    clip_id, t_us = row["clip_id"], row["event_start_timestamp"]
-    path = f"{run_dir}/{clip_id}/cot_{t_us}.yaml"
-    stamp = files.stamp_or_none(path)
+    t_us = row["event_start_timestamp"]
+    path = ExperimentFolder(run_dir).record_path(row["clip_id"], t_us)
     try:
-        if stamp is not None and (row["label"] is None or stamp != stamp_of(row)):
-            row = label_row(from_yaml(files.read_text(path), path, clip_id), stamp)
+        row = current_row(row, run_dir)
         if row["label"] is None:
             raise ClipFailedError("no_record", f"{path}: this record is in labels.parquet, but its file is gone.")
         label = CoCLabel.model_validate_json(row["label"])
-    except (RecordError, OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ClipFailedError("bad_record", f"{path}: {error}") from error
+    except RecordError as error:
+        raise ClipFailedError(BAD_RECORD, str(error)) from error
+    except ValidationError as error:
+        raise ClipFailedError(BAD_RECORD, f"{path}: its row in labels.parquet holds no label ({error}).") from error
     unlisted = None if row["unlisted"] is None else frozenset(row["unlisted"])
-    return LabelToCheck(t_us, label, told_facts(row), unlisted, row["agent"] == RULES, texts), stamp or stamp_of(row)
+    return LabelToCheck(t_us, label, told_facts(row), unlisted, row["agent"] == RULES, texts), stamp_of(row)
 
 
 def told_facts(row: Mapping[str, Any]) -> frozenset[FactSource]:
-    """Return the facts that a labeller was told, by its record; older records do not say it, but who labelled."""
-    if row["told_facts"] is not None:
+    """Return the facts that a labeller was told, by its record; older ones, and other tools', say only who labelled.
+
+    Nothing counts as told only where a record of this toolkit says so.
+    """
+    says_nothing = row["told_facts"] is None or (not row["told_facts"] and row["agent"] in (None, "", RELEASED))
+    if not says_nothing:
         return frozenset(FactSource(name) for name in row["told_facts"] if name in set(FactSource))
-    if row["agent"] == RULES:
-        return _TOLD_RULES
-    return frozenset() if row["agent"] in (None, "", RELEASED) else _TOLD_MODELS
+    return _TOLD_RULES if row["agent"] == RULES else _TOLD_MODELS
 
 
 def died(task: CheckTask) -> Iterator[tuple[str, dict[str, Any], ClipFailedError]]:

@@ -14,8 +14,9 @@ from coc_labeling.export.label_text import label_text
 from coc_labeling.pictures.camera import frames_in_order
 from coc_labeling.pictures.ink import clean
 from coc_labeling.pictures.road_users import RoadUsers
-from coc_labeling.pictures.scene_view import EDGES, EGO_LENGTH_M, EGO_REAR_M, EGO_WIDTH_M
+from coc_labeling.pictures.scene_view import EDGES
 from coc_labeling.pictures.story import LABEL_SEC, US, ClipStory, cited_by, words
+from coc_labeling.report.ego_outline import EGO_LENGTH_M, EGO_REAR_M, EGO_WIDTH_M
 from coc_labeling.report.palette import INK, LEAD, MUTED
 from driving_clips import files
 from driving_clips.datasets.base import VideoLocation
@@ -32,11 +33,11 @@ _MP4 = b"ftyp"  # at byte 4 of every mp4 file, ISO/IEC 14496-12
 
 
 def rerun_sdk() -> Any:
-    """Return the module ``rerun``; raises CocLabelingError where it is not installed."""
+    """Return the module ``rerun``; raises CocLabelingError where it, or what it needs itself, is not installed."""
     try:
         return importlib.import_module("rerun")
     except ImportError as error:
-        raise CocLabelingError("export-rerun needs rerun-sdk: pip install 'coc-toolkit[rerun]'") from error
+        raise CocLabelingError(f"export-rerun needs rerun-sdk: pip install 'coc-toolkit[rerun]' ({error})") from error
 
 
 @contextmanager

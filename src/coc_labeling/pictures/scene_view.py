@@ -13,6 +13,7 @@ from coc_labeling.pictures.layout import Layout
 from coc_labeling.pictures.road_users import Kind, RoadUsers
 from coc_labeling.pictures.story import US, ClipStory, EgoStates, cited_by
 from coc_labeling.report.clips import Keyframe
+from coc_labeling.report.ego_outline import EGO_WIDTH_M, ego_outline
 from coc_labeling.report.palette import INK, LEAD, LEAD_SOFT, MUTED, PAPER, STEADY, action_colour
 from driving_clips.ego_motion import TICK_SEC, EgoMotion
 from driving_clips.geometry import Floats
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 GROUND, GRID, DRIVEN = "#f5f7f9", "#e4e9ee", "#aab4be"
 FACES = {Kind.VEHICLE: "#c3ced8", Kind.VULNERABLE: "#f2c53d", Kind.OTHER: "#e9edf0"}
 EDGES = {Kind.VEHICLE: "#74828f", Kind.VULNERABLE: "#8a6a00", Kind.OTHER: "#9aa5b0"}
-# A middling car; where in it the pose is measured differs between datasets: the rear axle, or a camera.
-EGO_LENGTH_M, EGO_WIDTH_M, EGO_REAR_M = 4.6, 1.9, 1.1
 EGO_AT = 0.72  # of the height, from the top
 GRID_M = 10.0
 AHEAD_SEC = 3.5  # how far ahead is shown, at the clip's highest speed
@@ -179,10 +178,7 @@ class SceneView:
         return eye.pixels(centre + np.stack([-nose - left, -nose + left, shoulder + left, nose, shoulder - left]))
 
     def _draw_ego(self, sketch: Sketch) -> None:
-        width, rear = EGO_WIDTH_M * self._scale / 2, EGO_REAR_M * self._scale
-        front = (EGO_LENGTH_M - EGO_REAR_M) * self._scale
-        shoulder = front - width * 0.9
-        outline = np.array([[-width, rear], [width, rear], [width, -shoulder], [0, -front], [-width, -shoulder]])
+        outline = ego_outline() * np.array([self._scale, -self._scale])
         sketch.polygon(self._at + outline, INK, PAPER, self._px(1.5))
 
     def _draw_keyframes(self, sketch: Sketch, eye: _Eye) -> list[_Note]:

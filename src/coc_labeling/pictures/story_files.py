@@ -2,17 +2,15 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from batch_runs.outcomes import ALREADY_DONE, DONE, FAILED
 from coc_labeling.checks.results import checks_path
 from coc_labeling.pictures.plan import ClipResult, ClipTask, Shown
 from coc_labeling.pictures.story import ClipStory
-from coc_labeling.report.clips import Keyframe
-from coc_labeling.report.label_risk import read_risk
-from coc_labeling.results import read_valid
+from coc_labeling.report.clips import read_keyframe
+from coc_labeling.up_to_date import own_stamp
 from driving_clips import files
 from driving_clips.ego_motion import EgoMotion
 from driving_clips.errors import ClipError, ClipFailedError, DatasetError
@@ -66,12 +64,12 @@ class StoryFiles(ABC):
     def _is_current(self, clip_id: str, task: ClipTask) -> bool:
         """Say whether a file is there that is no older than the labels, checks and meta-actions that it shows."""
         own = files.stamp_or_none(self.path(clip_id))
-        rows = (task.labels or {}).get(clip_id, ())
-        sources = [row["file_mtime_ns"] or 0 for row in rows]
-        shown = [checks_path(str(self.shown.labels), clip_id, row["event_start_timestamp"]) for row in rows]
-        stamps = (files.stamp_or_none(path) for path in (*shown, f"{self.shown.texts_dir}/{clip_id}.txt"))
-        sources += [stamp.mtime_ns for stamp in stamps if stamp is not None]
-        return own is not None and own.size > 0 and own.mtime_ns >= max(sources, default=0)
+        rows, run_dir = (task.labels or {}).get(clip_id, ()), str(self.shown.labels)
+        shown = [checks_path(run_dir, clip_id, row["event_start_timestamp"]) for row in rows]
+        stamps = [files.stamp_or_none(path) for path in (*shown, f"{self.shown.texts_dir}/{clip_id}.txt")]
+        stamps += [own_stamp(row, run_dir) for row in rows]
+        latest_ns = max((stamp.mtime_ns for stamp in stamps if stamp is not None), default=0)
+        return own is not None and own.size > 0 and own.mtime_ns >= latest_ns
 
     def _result(self, clip: LoadedClip, task: ClipTask) -> ClipResult:
         try:
@@ -104,18 +102,13 @@ class StoryFiles(ABC):
             notices.append(f"{clip.clip_id}: other road users are left out: {error}")
         keyframes = None
         if task.labels is not None:
-            keyframes = tuple(self._keyframes(task.labels[clip.clip_id]))
+            rows = enumerate(task.labels[clip.clip_id], start=1)
+            keyframes = tuple(read_keyframe(number, row, str(self.shown.labels)) for number, row in rows)
             unread = sum(keyframe.record is None for keyframe in keyframes)
             if unread:
                 notices.append(f"{clip.clip_id}: {unread} records cannot be read; shown from labels.parquet.")
         timeline = task.timelines.get(clip.clip_id, Timeline(clip.clip_id, ()))
         return ClipStory(clip.clip_id, ego, timeline, obstacles, keyframes)
-
-    def _keyframes(self, rows: Iterable[dict[str, Any]]) -> Iterator[Keyframe]:
-        for number, row in enumerate(rows, start=1):
-            moment = row["clip_id"], row["event_start_timestamp"]
-            record = read_valid(f"{self.shown.labels}/{moment[0]}/cot_{moment[1]}.yaml", moment)
-            yield Keyframe(number, moment[1] / 1e6, row, record, read_risk(str(self.shown.labels), row))
 
 
 def _problem(clip_id: str, error: ClipError) -> ClipResult:

@@ -44,6 +44,7 @@ class Thing:
     side: Side | None = None
     states: list[State] = field(default_factory=list)
     colour: Colour | None = None
+    later_colour: Colour | None = None  # of a light, once it has turned
     negated: bool = False
     counts: bool = True  # a place counts only where it is said to be a cause
     words: list[str] = field(default_factory=list)
@@ -67,8 +68,11 @@ class Thing:
             self.states = [state for state in self.states if state is not State.MOVING]
             if effect.state is not State.MOVING or not self.states:
                 self.states.append(effect.state)
-        if effect.colour is not None and self.category is Category.TRAFFIC_LIGHT and not condition:
-            self.colour = effect.colour
+        if effect.colour is not None and self.category is Category.TRAFFIC_LIGHT:
+            if condition:
+                self.later_colour = effect.colour
+            else:
+                self.colour = effect.colour
         if (effect.gone and not condition) or (effect.clear and not condition and self._can_be_clear()):
             self._clear()
         if effect.weather and self.noun.place:

@@ -119,7 +119,8 @@ class _Deciding:
         return any(t.relation is relation for t in self.near)
 
     def _light(self, *colours: Colour) -> bool:
-        return any(t.colour in colours for t in self.all if t.category is Category.TRAFFIC_LIGHT)
+        lights = [t for t in self.all if t.category is Category.TRAFFIC_LIGHT]
+        return any(t.colour in colours or t.later_colour in colours for t in lights)
 
     def _first(self, *categories: Category) -> Thing | None:
         return next((t for t in self.near if t.category in categories), None)

@@ -80,14 +80,18 @@ def _time(walk: Walk, word: str) -> bool:
         if not walk.deeds or walk.deeds[-1].part > walk.part or walk.first_word:
             walk.shift_back = walk.part
         walk.part += 1
+        walk.comes_later()
     elif word in _CONDITIONS:
         walk.role, walk.subject, walk.in_condition = Role.CONDITION, None, True
         walk.last_verb, walk.awaited = None, word in _AWAITED
+        walk.comes_later()
         return walk.go_on("time")
     elif word not in _TIMES or (word == "by" and not walk.ahead(1).endswith("ing")):
         return False
     walk.role, walk.subject, walk.in_condition = Role.MAIN, None, word == "after"
     walk.prep = word if word != "before" else ""
+    if walk.in_condition:
+        walk.comes_later()
     return walk.go_on("time")
 
 
@@ -107,6 +111,7 @@ def _refusal(walk: Walk, word: str, nxt: str) -> bool:
 def _sequence(walk: Walk, count: int) -> bool:
     if walk.deeds:
         walk.part = max(d.part for d in walk.deeds) + 1
+        walk.comes_later()
     walk.role, walk.subject, walk.in_condition, walk.owner, walk.last_verb = Role.MAIN, None, False, None, None
     return walk.go_on("start", count)
 

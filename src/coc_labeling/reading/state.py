@@ -32,6 +32,7 @@ class Walk:
         other_moves: the verb of somebody else, whose side would be no place.
         purpose_of: whose aim the next infinitive is, where it is not ego's ("wait for somebody to ...").
         awaited: what is said is not yet so ("until ...").
+        earlier: how many of the things were named before what comes later: a part that follows, or a condition of it.
     """
 
     def __init__(self, words: list[str]) -> None:
@@ -63,6 +64,7 @@ class Walk:
         self.purpose_of: Thing | None = None
         self.first_word = True
         self.last_place: Thing | None = None
+        self.earlier = 0
         self.deeds_before = len(self.deeds)
 
     def go_on(self, prev: str | None = None, count: int = 1) -> bool:
@@ -84,5 +86,13 @@ class Walk:
         return offset
 
     def awaits(self, thing: Thing) -> bool:
-        """Say whether what is said of a thing is only waited for."""
-        return (self.role is Role.CONDITION and self.awaited) or self.purpose_of is thing
+        """Say whether what is said of a thing is not so yet: it is waited for, or a light has another colour now."""
+        if self.role is Role.CONDITION and (self.awaited or self.part > 0):
+            return True
+        if self.purpose_of is thing:
+            return True
+        return thing.colour is not None and any(known is thing for known in self.things[: self.earlier])
+
+    def comes_later(self) -> None:
+        """Note that what follows is about a later time: lights named so far keep the colour that they have now."""
+        self.earlier = len(self.things)

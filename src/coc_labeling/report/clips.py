@@ -1,18 +1,22 @@
 """The sampled clips, loaded whole: motion, obstacles, meta-actions, and the records with their labels."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from coc_labeling.errors import RecordError
 from coc_labeling.report.label_risk import LabelRisk, read_risk
 from coc_labeling.report.runs import MetaActionRun, Run
 from coc_labeling.report.sample import Candidate, clip_ids_by_run
 from coc_labeling.report.tables import read_clips
-from coc_labeling.results import ABSTENTION, LABELS_SCHEMA, read_valid
+from coc_labeling.results import ABSTENTION, LABELS_SCHEMA, ExperimentFolder, read_valid
 from coc_labeling.schema import UNOBSERVED, Component, EmergedAfter, Record
+from coc_labeling.up_to_date import current_row
 from driving_clips.datasets import open_dataset
 from driving_clips.datasets.base import recording_of
 from driving_clips.ego_motion import EgoMotion
@@ -45,7 +49,7 @@ class Keyframe:
     Attributes:
         number: counts the clip's keyframes from 1, as in the figures.
         t_sec: its time on the clip clock.
-        row: its row of ``labels.parquet``.
+        row: its row of ``labels.parquet``, as its file says now.
         record: its file; None where that cannot be read.
         risk: by its checks; None where they do not tell.
     """
@@ -114,6 +118,16 @@ def _describe(component: Component | EmergedAfter) -> str:
     return f"{kind.replace('_', ' ')}: {component.description}"
 
 
+def read_keyframe(number: int, row: Mapping[str, Any], run_dir: str) -> Keyframe:
+    """Return a labelled moment of a run as its file says now; as its row says where the file cannot be read."""
+    moment = row["clip_id"], row["event_start_timestamp"]
+    record = read_valid(ExperimentFolder(run_dir).record_path(*moment), moment)
+    current = dict(row)
+    with contextlib.suppress(RecordError):  # it has no record then, which is said
+        current = current_row(row, run_dir)
+    return Keyframe(number, moment[1] / 1e6, current, record, read_risk(run_dir, row))
+
+
 def load_clips(runs: Sequence[Run], chosen: Sequence[Candidate]) -> list[ClipView]:
     """Load the chosen clips, in their order."""
     views = {(c.run, c.clip_id): ClipView(runs[c.run], c.clip_id) for c in chosen}
@@ -130,10 +144,8 @@ def _add_keyframes(run: Run, views: dict[str, ClipView]) -> None:
         return
     rows = read_clips(run.labelling.labels.paths, LABELS_SCHEMA, list(views)).sort_by("event_start_timestamp")
     for row in rows.to_pylist():
-        view, t_us = views[row["clip_id"]], row["event_start_timestamp"]
-        record = read_valid(f"{run.path}/{row['clip_id']}/cot_{t_us}.yaml", (row["clip_id"], t_us))
-        risk = read_risk(run.path, row)
-        view.keyframes.append(Keyframe(len(view.keyframes) + 1, t_us / 1e6, row, record, risk))
+        view = views[row["clip_id"]]
+        view.keyframes.append(read_keyframe(len(view.keyframes) + 1, row, run.path))
     for view in views.values():
         unread = sum(keyframe.record is None for keyframe in view.keyframes)
         if unread:

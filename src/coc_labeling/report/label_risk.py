@@ -7,6 +7,7 @@ from typing import Any
 
 from coc_labeling.checks.results import checks_path
 from coc_labeling.checks.risk import Status
+from coc_labeling.up_to_date import own_stamp, stamp_of
 from driving_clips import files
 
 
@@ -46,7 +47,7 @@ def read_risk(run_dir: str, row: Mapping[str, Any]) -> LabelRisk | None:
         checked = json.loads(files.read_text(path))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(checked, dict) or is_outdated(checked, row):
+    if not isinstance(checked, dict) or is_outdated(checked, row, run_dir):
         return None
     value, status, reasons = checked.get("risk"), checked.get("status"), checked.get("reasons")
     if status not in [*map(str, Status)] or status == Status.ABSTAINED or not isinstance(reasons, list):
@@ -56,7 +57,12 @@ def read_risk(run_dir: str, row: Mapping[str, Any]) -> LabelRisk | None:
     return LabelRisk(float(value), str(status), tuple(map(str, reasons)))
 
 
-def is_outdated(checked: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Say whether a record has changed since it was checked, by the stamps in its two rows."""
-    stamps = [(of.get("file_size"), of.get("file_mtime_ns")) for of in (checked, row)]
-    return None not in stamps[0] and None not in stamps[1] and stamps[0] != stamps[1]
+def is_outdated(checked: Mapping[str, Any], row: Mapping[str, Any], run_dir: str) -> bool:
+    """Say whether a record has changed since it was checked: its file has not the stamp that it had then.
+
+    A stamp that is not known tells nothing.
+    """
+    if checked.get("file_size") is None or checked.get("file_mtime_ns") is None:
+        return False
+    now = own_stamp(row, run_dir)
+    return now is not None and now != stamp_of(checked)

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 
 from batch_runs.outcomes import DONE, FAILED, REJECTED
 from coc_labeling.errors import RecordError
-from coc_labeling.records import from_yaml
 from coc_labeling.report.runs import LabelRun, MetaActionRun
 from coc_labeling.report.tables import dig
-from coc_labeling.results import ABSTENTION, LABEL
+from coc_labeling.results import ABSTENTION, LABEL, ExperimentFolder, read_record
+from coc_labeling.work import item_of
 from driving_clips import files
 
 EXAMPLES = 3
@@ -157,12 +157,12 @@ def _abstention_examples(folder: str, rows: pa.Table) -> dict[str, str]:
     """Return the first abstentions with the detail that only their record holds."""
     first = rows.slice(0, EXAMPLES)
     examples = {}
-    for clip_id, t_us in zip(*(first.column(n).to_pylist() for n in ("clip_id", "event_start_timestamp")), strict=True):
-        name = f"{clip_id}/cot_{t_us}.yaml"
+    for moment in zip(*(first.column(n).to_pylist() for n in ("clip_id", "event_start_timestamp")), strict=True):
+        name = item_of(*moment)
         try:
-            record = from_yaml(files.read_text(f"{folder}/{name}"), name, clip_id)
+            record = read_record(ExperimentFolder(folder).record_path(*moment), moment)
             examples[name] = _short(record.label.abstention.detail if record.label.abstention else "")
-        except (RecordError, OSError, UnicodeDecodeError):
+        except RecordError:
             examples[name] = "(its record cannot be read)"
     return examples
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.report.tables import Found, dig, find_parts, read_columns, read_summaries
 from coc_labeling.results import LABELS, LABELS_SCHEMA, SUMMARY
+from coc_labeling.up_to_date import bring_up_to_date
 from driving_clips import files
 from meta_action.errors import MetaActionError
 from meta_action.reading import TABLE, read_spans
@@ -17,6 +18,7 @@ from meta_action.timeline_table import SPANS_SCHEMA
 
 CLIPS = "clips.parquet"
 MAX_TEXTS = 20_000  # text files are only opened one by one up to this many
+MAX_RECORDS = 5_000  # records that are not those of the table are only opened up to this many
 
 _CLIP_COLUMNS = pa.schema([CLIPS_SCHEMA.field(name) for name in ("clip_id", "outcome", "reason", "detail", "ticks")])
 _SPAN_COLUMNS = pa.schema([SPANS_SCHEMA.field(name) for name in ("axis", "name", "start_tick", "end_tick")])
@@ -46,7 +48,7 @@ class MetaActionRun:
 
 @dataclass(frozen=True)
 class LabelRun:
-    """A run of Step 3: ``summaries`` one a shard, ``labels`` a row per record."""
+    """A run of Step 3: ``summaries`` one a shard, ``labels`` a row per record as its file says now."""
 
     path: str
     summaries: tuple[dict[str, Any], ...]
@@ -140,7 +142,15 @@ def _is_labelling(path: str) -> bool:
 def _open_labelling(path: str, name: str, known: dict[str, MetaActionRun]) -> Run:
     summaries, notices = read_summaries(path)
     labels = read_columns(path, LABELS, _LABEL_COLUMNS)
+    table, left = bring_up_to_date(labels.table, path, MAX_RECORDS)
+    labels = replace(labels, table=table)
     notices += labels.notices
+    if left:
+        notices.append(
+            f"{path}: {left:,} of {table.num_rows:,} records have been changed or copied since {LABELS} was written, "
+            f"and cannot be read or are more than {MAX_RECORDS:,}: they are counted as they were. Run the labelling "
+            f"again with resume_exp_dir={path} to renew the table."
+        )
     if not labels.paths:
         notices.append(f"{path}: no {LABELS} yet: the run has not finished, or was stopped. Run it again to go on.")
     if not summaries:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from coc_labeling.report.clips import ClipView, Keyframe
+from coc_labeling.report.ego_outline import ego_outline
 from coc_labeling.report.map_view import MapView, Plot, row_at
 from coc_labeling.report.palette import GRID, INK, LEAD, MUTED, PAPER
 from coc_labeling.report.road_users import draw_road_users, row_seen
@@ -21,7 +22,6 @@ LEAST_AHEAD_M, MOST_AHEAD_M = 40.0, 100.0
 BEHIND_M = 14.0
 FURTHEST_M, AROUND_M = 100.0, 6.0  # what is cited is shown up to so far away, with so much around it
 GRID_M = 10.0
-EGO_LENGTH_M, EGO_WIDTH_M, EGO_REAR_M = 4.6, 1.9, 1.1  # a middling car: no dataset says how large ego is
 _GROUND, _DRIVEN = "#f5f7f9", "#98a3ae"
 _BEHIND_TEXT: dict[str, Any] = {"boxstyle": "square,pad=0.15", "facecolor": _GROUND, "edgecolor": "none", "alpha": 0.8}
 
@@ -44,7 +44,7 @@ def scene_figure(view: ClipView, keyframe: Keyframe) -> str | None:
             alone, reach_m = replace(view, keyframes=[keyframe]), float(np.hypot(WIDTH, HEIGHT)) / chart.scale
             draw_road_users(axes, alone, ego, view.obstacles, chart, reach_m)
             _name_cited(axes, cited, chart)
-        draw_polygons(axes, [chart.placed(_ego_outline())], INK, PAPER, 0.9, zorder=6)
+        draw_polygons(axes, [chart.placed(ego_outline())], INK, PAPER, 0.9, zorder=6)
         return to_data_uri(figure)
 
 
@@ -95,10 +95,3 @@ def _name_cited(axes: Axes, cited: Sequence[tuple[str, Floats]], chart: MapView)
         side, edge = (-1, "right") if x > WIDTH * 0.7 else (1, "left")  # where there is room
         look: dict[str, Any] = {"ha": edge, "va": "center", "color": LEAD, "fontsize": 8, "zorder": 8}
         axes.text(x + side * 14, y, f"{said}, {gap:.0f} m", bbox=_BEHIND_TEXT, **look)
-
-
-def _ego_outline() -> Floats:
-    """Return ego's outline (5, 2), m to its right and ahead of it."""
-    half, front = EGO_WIDTH_M / 2, EGO_LENGTH_M - EGO_REAR_M
-    shoulder = front - half * 0.9
-    return np.array([[-half, -EGO_REAR_M], [half, -EGO_REAR_M], [half, shoulder], [0.0, front], [-half, shoulder]])

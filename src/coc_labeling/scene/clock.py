@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coc_labeling.scene.boxes import Boxes
 from driving_clips.ego_motion import TICK_SEC, TICK_US, EgoMotion
 from driving_clips.geometry import Floats
-from driving_clips.obstacles import ObstacleTracks
 
 SHIFTS_SEC = np.round(np.arange(-1.0, 1.01, 0.1), 1)
 LEAST_OFF_SEC = 0.25  # shorter ones are within what the estimate can tell
@@ -35,14 +35,14 @@ class _Places:
     track: NDArray[np.intp]
 
 
-def clock_offset_sec(tracks: ObstacleTracks, ego: EgoMotion) -> float | None:
+def clock_offset_sec(boxes: Boxes, ego: EgoMotion) -> float | None:
     """Return by how much the obstacles' clock seems to be late against ego's, in s; None where it seems right.
 
     Boxes are measured from ego and placed by ego's pose at their time. With a clock that is off, what stands moves
     whenever ego turns or changes its speed. Where ego drives straight at one speed, nothing can be told.
     """
     yaw = np.unwrap(ego.heading)
-    places = _rig_places(tracks, ego, yaw)
+    places = _rig_places(boxes, ego, yaw)
     if places is None:
         return None
     now = _standing(_wandering(places, ego, yaw, 0.0))
@@ -58,20 +58,17 @@ def _standing(speeds: Floats) -> int:
     return int((speeds < STANDS_MPS).sum())
 
 
-def _rig_places(tracks: ObstacleTracks, ego: EgoMotion, yaw: Floats) -> _Places | None:
+def _rig_places(boxes: Boxes, ego: EgoMotion, yaw: Floats) -> _Places | None:
     """Return the places of some of the tracks that are long enough; None where there is none."""
-    order = np.lexsort((tracks.t_us, tracks.track_id))
-    ids, t_us = tracks.track_id[order], tracks.t_us[order]
-    first = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else np.zeros(0, np.intp)
-    last = np.append(first[1:], len(ids)) - 1
-    long_ones = np.flatnonzero(t_us[last] - t_us[first] >= LEAST_SEC * 1e6) if len(ids) else first
+    t_us, first, last = boxes.t_us, boxes.first, boxes.last
+    long_ones = np.flatnonzero(t_us[last] - t_us[first] >= LEAST_SEC * 1e6)
     rows, places, pairs, numbers = [], [], [], []
     count = 0
     for number, n in enumerate(long_ones[:: max(1, len(long_ones) // MOST_TRACKS)]):
         own = slice(first[n], last[n] + 1)
         ticks = np.arange(-(-t_us[own][0] // TICK_US), t_us[own][-1] // TICK_US + 1)
         ticks = ticks[(ticks >= ego.first_tick) & (ticks < ego.first_tick + len(ego))]
-        at = tracks.center[order[own], :2]
+        at = boxes.xy[own]
         rows.append(ticks - ego.first_tick)
         places.append(np.stack([np.interp(ticks * TICK_US, t_us[own], at[:, k]) for k in (0, 1)], axis=1))
         pairs.append(count + np.arange(max(len(ticks) - BASE_TICKS, 0)))

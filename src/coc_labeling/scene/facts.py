@@ -6,12 +6,13 @@ their makers, so that "up to it" holds as far as theirs does.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coc_labeling.scene.boxes import Boxes, UnreliableTracksError, distance_m, nearby, sound_boxes
 from coc_labeling.scene.clock import clock_offset_sec
 from coc_labeling.scene.ego import lane_shifts
 from coc_labeling.scene.finding_roles import find_roles
@@ -21,6 +22,7 @@ from coc_labeling.scene.roles import Kind, Lead, Role
 from coc_labeling.scene.side_moves import SideMove
 from coc_labeling.scene.tracks import on_ticks
 from coc_labeling.scene.users import LEAD_RANGE_M, RoadUsers, road_users
+from coc_labeling.scene.whole_tracks import WholeTracks, whole_tracks
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_US, EgoMotion
@@ -31,7 +33,6 @@ RANGE_QUANTILE = 0.98
 STILL_IN_PATH_M = 1.2  # nearer ones are in the lane that ego moves to
 HISTORY_TICKS = 50  # before a keyframe
 OBSERVED_US = 500_000  # a tick further from every box was not observed
-NEARBY_M = 150.0  # tracks that never come so near to ego are left out
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,12 @@ class SceneFacts:
         first_tick: of the clip clock, of the first of the R ticks that facts are stated of.
         driving_side: the side of the road that traffic keeps to; None where it is not known.
         curvature: (R,) 1/m of the driven path at ego's place, left positive.
-        has_tracks: whether there are tracks that can be relied on; without them nothing about others is observable.
-        range_m: how far ahead others were seen, at most ``LEAD_RANGE_M``.
+        has_tracks: whether there are tracks that can be relied on; without them nothing about others is observable, and
+            ``problems`` says why, unless the dataset has none.
+        range_m: how far from ego others were seen, in whatever direction: 98 % of the boxes are nearer, at most
+            ``LEAD_RANGE_M``. Further away nobody is known to be missing. 0 where nobody was seen.
         roles: of others, by their start.
-        tracks: all that came near, by id.
+        tracks: all that have a place in ego's time, near or far, by id.
         problems: what was wrong with the tracks, in words.
         users: road users in path coordinates, None without tracks.
         box_us: (B,) times of the boxes of all tracks that can be relied on, each once, in order.
@@ -163,61 +166,63 @@ def scene_facts(
     first_tick = ego.first_tick + int(rows[0])
     path = DrivenPath(ego)
     curvature = path.curvature_at(path.ego_s[rows])
+    unknown = SceneFacts(ego, first_tick, driving_side, curvature, False, 0.0, (), (), (), None)
     if obstacles is None:
-        return SceneFacts(ego, first_tick, driving_side, curvature, False, 0.0, (), (), (), None)
-    nearby = _nearby(obstacles, ego)
-    ticked = on_ticks(nearby, ego, rows)
-    problems = list(ticked.problems)
-    offset = clock_offset_sec(nearby, ego)
-    if offset is not None:
-        problems.append(
-            f"the clock of the tracks is off by about {offset:+.1f} s against ego's: what stands moves when ego turns "
-            "or brakes. Nothing is claimed from these tracks; correct their timestamps"
-        )
-        return SceneFacts(ego, first_tick, driving_side, curvature, False, 0.0, (), (), tuple(problems), None)
-    users = road_users(ticked, ego, rows, path)
-    tracks = _seen_tracks(users)
+        return unknown
+    said: list[str] = []
+    try:
+        boxes = sound_boxes(obstacles, ego, said)
+        whole, reach_m = _near_tracks(boxes, ego, said)
+    except UnreliableTracksError as error:
+        return replace(unknown, problems=(*said, str(error)))
+    users = road_users(on_ticks(whole, ego, rows), ego, rows, path)
     roles = find_roles(users, first_tick, ego.heading[rows], lane_shifts(ego, path), driving_side)
-    reach = _range(users)
-    said = tuple(problems)
-    times = np.unique(obstacles.t_us)
-    return SceneFacts(ego, first_tick, driving_side, curvature, True, reach, roles, tracks, said, users, times)
+    seen_m = float(np.quantile(distance_m(boxes, ego), RANGE_QUANTILE))
+    return replace(
+        unknown,
+        has_tracks=True,
+        range_m=min(seen_m, reach_m, LEAD_RANGE_M),
+        roles=roles,
+        tracks=_seen_tracks(boxes),
+        problems=tuple(said),
+        users=users,
+        box_us=np.unique(boxes.t_us),
+    )
 
 
 def facts_until_keyframe(window: Window) -> SceneFacts:
     """Return what was known of others at a window's keyframe, from its last seconds; no box after it is used."""
     rows = np.arange(max(0, window.row - HISTORY_TICKS), window.row + 1)
-    known = None
-    if window.obstacles is not None:
-        known = window.obstacles.select(window.obstacles.t_us <= window.t0_us)
+    known = None if window.obstacles is None else window.obstacles.until(window.t0_us)
     return scene_facts(window.ego, known, window.driving_side, rows)
 
 
-def _nearby(obstacles: ObstacleTracks, ego: EgoMotion) -> ObstacleTracks:
-    """Leave out boxes that are far from where ego is: there may be thousands."""
-    if not len(obstacles):
-        return obstacles
-    row = np.clip(np.rint(obstacles.t_us / TICK_US).astype(np.int64) - ego.first_tick, 0, len(ego) - 1)
-    gap = obstacles.center[:, :2] - ego.xyz[row, :2]
-    far = np.hypot(gap[:, 0], gap[:, 1]) > NEARBY_M
-    return obstacles.select(~far) if far.any() else obstacles
+def _near_tracks(boxes: Boxes, ego: EgoMotion, said: list[str]) -> tuple[WholeTracks, float]:
+    """Return the tracks near ego, and within how many m that is everybody; add what is wrong to ``said``.
+
+    Raises:
+        UnreliableTracksError: nothing can be claimed from them.
+    """
+    near, reach_m = nearby(boxes, ego, said)
+    offset = clock_offset_sec(near, ego)
+    if offset is not None:
+        raise UnreliableTracksError(
+            f"the clock of the tracks is off by about {offset:+.1f} s against ego's: what stands moves when ego turns "
+            "or brakes. Nothing is claimed from these tracks; correct their timestamps"
+        )
+    return whole_tracks(near, said), reach_m
 
 
-def _range(users: RoadUsers) -> float:
-    ahead = users.near[np.isfinite(users.near) & (users.near > 0.0)]
-    return min(LEAD_RANGE_M, float(np.quantile(ahead, RANGE_QUANTILE))) if len(ahead) else LEAD_RANGE_M
-
-
-def _seen_tracks(users: RoadUsers) -> tuple[SeenTrack, ...]:
+def _seen_tracks(boxes: Boxes) -> tuple[SeenTrack, ...]:
     """Return the tracks by id; parts of one id are one here."""
-    ticked = users.tracks
-    found: dict[str, SeenTrack] = {}
-    for name, kind, first_us, last_us in zip(
-        ticked.track_id.tolist(), ticked.label_class.tolist(), ticked.first_us, ticked.last_us, strict=True
-    ):
-        first, last = int(-(-first_us // TICK_US)), int(last_us // TICK_US)
-        known = found.get(name)
-        if known is not None:
-            first, last = min(first, known.first_tick), max(last, known.last_tick)
-        found[name] = SeenTrack(name, kind, first, last)
-    return tuple(found.values())
+    first, last = boxes.first, boxes.last
+    return tuple(
+        SeenTrack(name, kind, int(-(-first_us // TICK_US)), int(last_us // TICK_US))
+        for name, kind, first_us, last_us in zip(
+            boxes.track_id[boxes.track[first]].tolist(),
+            boxes.label_class[first].tolist(),
+            boxes.t_us[first],
+            boxes.t_us[last],
+            strict=True,
+        )
+    )

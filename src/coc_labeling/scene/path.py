@@ -3,47 +3,54 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from driving_clips.ego_motion import EgoMotion
+from driving_clips.ego_motion import TICK_SEC, EgoMotion
 from driving_clips.geometry import Floats
 
-PATH_STEP_M = 0.2  # standing still gives no direction
+PATH_STEP_M = 0.2
+MOVES_MPS = 0.3  # a slower ego may be standing while its localisation drifts
+AFTER_STANDING_M = 1.0  # its places lay the path only that far on
+SPEED_TICKS = 5  # to both sides of a row, that its forward speed is measured over
+STRAIGHT_ON = 0.5  # the path is laid only to places less than 60 degrees off the way that ego points
 VERTEX_STEP_M = 1.0  # 5 cm off the arc at a radius of 2.5 m
 COARSE = 8  # vertices; the nearest one is looked for among every so many of them first
 BEHIND_M, AHEAD_M = 60.0, 120.0  # how far it runs straight on beyond its ends, and is looked for around ego
+AT_ONCE = 16_384  # points that are projected at a time, whatever their number: it bounds the memory
 
 
 class DrivenPath:
-    """The path that ego drives from a moment on, with straight ends.
+    """The path that ego drives from a moment on, with straight ends the way that it points there.
+
+    Only driving forwards makes it: what a standing ego seems to drift by does not turn it, and what ego drives
+    backwards is left out, until it comes past the place where it turned back.
 
     Attributes:
-        ego_s: (R,) m along the path at each row of ego motion from the first one on.
+        ego_s: (R,) m along the path at each row of ego motion from the first one on; it never falls.
+        end: m along the path where it was last laid by driving; from there it runs straight on.
     """
 
     def __init__(self, ego: EgoMotion, first_row: int = 0) -> None:
         """Start the path at ``first_row`` of ego motion; s is 0 there."""
-        xy = ego.xyz[first_row:, :2]
-        kept = _spaced(xy)
-        points = xy[kept]
-        if len(kept) == 1:
-            heading = ego.heading[first_row]
-            points = np.stack([xy[0], xy[0] + [np.cos(heading), np.sin(heading)]])
-        length = np.hypot(*np.diff(points, axis=0).T)
+        xy, heading = ego.xyz[first_row:, :2], ego.heading[first_row:]
+        pointing = np.stack([np.cos(heading), np.sin(heading)], axis=1)
+        kept = _laid(xy, pointing)
+        ends = pointing[kept[[0, -1]]]
+        points = xy[kept] if len(kept) > 1 else np.stack([xy[kept[0]], xy[kept[0]] + ends[0]])
+        steps = np.diff(points, axis=0)
+        length = np.hypot(*steps.T)
         at = np.concatenate([[0.0], np.cumsum(length)])
-        last_kept = np.searchsorted(kept, np.arange(len(xy)), side="right") - 1
-        self.ego_s: Floats = at[last_kept]
         self.end: float = float(at[-1]) if len(kept) > 1 else 0.0
-        self._lay_vertices(points, at)
+        self.ego_s: Floats = _places(xy, kept, at, np.concatenate([steps / length[:, None], ends[1:]]))
+        self._lay_vertices(points, at, ends)
 
-    def _lay_vertices(self, points: Floats, at: Floats) -> None:
-        """Lay evenly spaced vertices on the path and on its straight ends."""
+    def _lay_vertices(self, points: Floats, at: Floats, ends: Floats) -> None:
+        """Lay evenly spaced vertices on the path and on its straight ends, which go the ways ``ends`` (2, 2)."""
         count = max(1, round(at[-1] / VERTEX_STEP_M))
         s = np.linspace(0.0, at[-1], count + 1)
         inner = np.stack([np.interp(s, at, points[:, k]) for k in (0, 1)], axis=1)
-        first, last = inner[1] - inner[0], inner[-1] - inner[-2]
         before = np.arange(-BEHIND_M, 0.0, 2 * VERTEX_STEP_M)
         after = np.arange(2 * VERTEX_STEP_M, AHEAD_M, 2 * VERTEX_STEP_M)
-        start = inner[0] + before[:, None] * first / np.hypot(*first)
-        beyond = inner[-1] + after[:, None] * last / np.hypot(*last)
+        start = inner[0] + before[:, None] * ends[0]
+        beyond = inner[-1] + after[:, None] * ends[1]
         self._points = np.concatenate([start, inner, beyond])
         self._s = np.concatenate([before, s, at[-1] + after])
         steps = np.diff(self._points, axis=0)
@@ -60,7 +67,9 @@ class DrivenPath:
         """
         known = np.flatnonzero(np.isfinite(xy[:, 0]) & np.isfinite(xy[:, 1]))
         s, d = (np.full(len(xy), np.nan) for _ in range(2))
-        s[known], d[known] = self._project(xy[known], None if around_s is None else around_s[known])
+        for start in range(0, len(known), AT_ONCE):
+            some = known[start : start + AT_ONCE]
+            s[some], d[some] = self._project(xy[some], None if around_s is None else around_s[some])
         return s, d
 
     def _project(self, xy: Floats, around_s: Floats | None) -> tuple[Floats, Floats]:
@@ -113,11 +122,53 @@ class DrivenPath:
         return curvature
 
 
-def _spaced(xy: Floats) -> NDArray[np.intp]:
-    """Return the rows of points (N, 2) that are some way from the one kept before."""
-    kept = [0]
-    x, y = xy.T.tolist()
-    for row in range(1, len(x)):
-        if (x[row] - x[kept[-1]]) ** 2 + (y[row] - y[kept[-1]]) ** 2 >= PATH_STEP_M**2:
+def _laid(xy: Floats, pointing: Floats) -> NDArray[np.intp]:
+    """Return the rows of places (N, 2) that the path is laid through, where ego points that way (N, 2).
+
+    Each is some way from the one before, and ahead of it.
+    """
+    forward = _forward_mps(xy, pointing).tolist()
+    (x, y), (cos, sin) = xy.T.tolist(), pointing.T.tolist()
+    kept: list[int] = []
+    stood = False
+    for row, speed in enumerate(forward):
+        if speed <= -MOVES_MPS:
+            continue
+        if not kept:
             kept.append(row)
-    return np.array(kept, dtype=np.intp)
+            continue
+        stood = stood or speed < MOVES_MPS
+        across, up = x[row] - x[kept[-1]], y[row] - y[kept[-1]]
+        away = (across * across + up * up) ** 0.5
+        ahead = across * cos[row] + up * sin[row]
+        if away >= (AFTER_STANDING_M if stood else PATH_STEP_M) and ahead >= STRAIGHT_ON * away:
+            kept.append(row)
+            stood = False
+    return np.array(kept or [0], dtype=np.intp)
+
+
+def _forward_mps(xy: Floats, pointing: Floats) -> Floats:
+    """Return how fast ego comes forward (N,) in m/s, by its places around each row: they make the path."""
+    rows = np.arange(len(xy))
+    first, last = np.maximum(rows - SPEED_TICKS, 0), np.minimum(rows + SPEED_TICKS, len(xy) - 1)
+    moved = ((xy[last] - xy[first]) * pointing).sum(axis=1)
+    speed: Floats = moved / (np.maximum(last - first, 1) * TICK_SEC)
+    return speed
+
+
+def _places(xy: Floats, kept: NDArray[np.intp], at: Floats, directions: Floats) -> Floats:
+    """Return m along the path at each row (N,): on from the last one it was laid through, to the next at most.
+
+    Args:
+        xy: (N, 2) where ego is.
+        kept: (K,) rows that the path was laid through.
+        at: (K,) m along the path there, or more.
+        directions: (K,) or more, (.., 2): from each to the next, and of the last one onwards.
+    """
+    last = np.maximum(np.searchsorted(kept, np.arange(len(xy)), side="right") - 1, 0)
+    on = ((xy - xy[kept[last]]) * directions[last]).sum(axis=1)
+    room = np.append(np.diff(at[: len(kept)]), np.inf)[last]
+    s = at[last] + np.clip(on, 0.0, room)
+    s[: kept[0]] = 0.0  # before ego first drives forwards
+    places: Floats = np.maximum.accumulate(s)
+    return places

@@ -17,7 +17,7 @@ from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
 from driving_clips.geometry import Floats
 
-FIRST_END_SEC, LAST_START_SEC = 0.3, 3.5  # from the keyframe: what ends earlier or starts later is not its decision
+FIRST_END_SEC, LAST_START_SEC = 0.3, 6.0  # from the keyframe: what ends earlier or starts later is not its decision
 SHORTEST_SEC, LONGEST_SEC = 1.2, 9.0
 PLAIN_M = 15.0  # a shorter way shows no lane change
 LANE_M = (2.4, 7.6)  # a lane, or two
@@ -114,7 +114,7 @@ def _among_others(window: Window, lines: TrafficLines, least: int) -> tuple[list
 
 
 def _lane_moves(offset: Floats, t: Floats) -> Iterator[tuple[Side, int, int]]:
-    """Yield the shortest stretch of each side over which the offset changes by a lane, until it has settled."""
+    """Yield the first stretch of each side over which the offset changes by a lane, until it has settled."""
     change = offset[None, :] - offset[:, None]
     lasts = t[None, :] - t[:, None]
     fits = (lasts >= SHORTEST_SEC) & (lasts <= LONGEST_SEC)
@@ -123,8 +123,9 @@ def _lane_moves(offset: Floats, t: Floats) -> Iterator[tuple[Side, int, int]]:
     for side, sign in ((Side.LEFT, 1.0), (Side.RIGHT, -1.0)):
         own = fits & (np.sign(change) == sign)
         if own.any():
-            start, end = np.unravel_index(np.argmin(np.where(own, lasts, np.inf)), own.shape)
-            yield side, int(start), _settles(sign * offset, int(end))
+            end = int(np.argmax(own.any(axis=0)))
+            start = int(np.flatnonzero(own[:, end])[-1])
+            yield side, start, _settles(sign * offset, end)
 
 
 def _settles(offset: Floats, end: int) -> int:

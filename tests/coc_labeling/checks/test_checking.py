@@ -16,6 +16,7 @@ from builders.checked import (
     road_user,
     said,
     speed,
+    verdicts,
 )
 from builders.driving import drive, lively_drive
 from builders.records import labels
@@ -98,6 +99,42 @@ def test_what_the_labeller_was_told_is_no_independent_evidence():
     found = checked(label, braking(), 80, ahead_of(braking(), 15.0), told=frozenset({FactSource.EGO_MOTION}))
     shares = {finding.check: finding.shares_facts(found.told) for finding in found.findings}
     assert (shares["speed"], shares["lead"], shares["readable"]) == (True, False, False)
+
+
+@pytest.mark.parametrize("told", [FactSource.EGO_MOTION, FactSource.TIMELINE])
+def test_ego_s_path_among_others_is_ego_s_path_all_the_same(told):
+    label = said("Change lane to the left.", lateral=lane("change_lane", "left"))
+    road = drive(speed=12.0)
+    others = together(*(ahead_of(road, 15.0 * n, left=3.6 * (n % 2), track_id=str(n)) for n in range(-1, 3)))
+    d = drive(speed=12.0, yaw_rate=lambda t: 0.0875 * (((t > 8) & (t < 10)) * 1.0 - ((t > 10) & (t < 12)) * 1.0))
+    for obstacles in (None, others):
+        found = checked(label, d, 78, obstacles, told=frozenset({told}))
+        own = [finding for finding in found.findings if finding.check in ("lane", "direction", "timing")]
+        assert [finding.check for finding in own] == ["direction", "lane", "timing"]
+        assert all(finding.shares_facts(found.told) for finding in own)
+
+
+def test_who_was_told_tracks_only_was_not_told_ego_s_motion():
+    found = checked(said("Slow down for the lead vehicle."), braking(), 80, told=frozenset({FactSource.TRACKS}))
+    assert not any(finding.shares_facts(found.told) for finding in found.findings)
+
+
+def test_a_cause_whose_state_is_wrong_makes_its_decision_s_causes_wrong():
+    label = said("Slow down for the stopped lead vehicle.")
+    found = checked(label, braking(to_mps=4.0), 80, ahead_of(braking(to_mps=4.0), 15.0))
+    assert verdicts(found, "object_state") == verdicts(found, "correctness") == ["contradicted"]
+
+
+def test_two_causes_in_the_same_words_are_two():
+    twins = [road_user("a car", "lead") | {"id": name} for name in ("c1", "c2")]
+    twins[1] |= {"relation": "crossing"}
+    label = said("Yield.", longitudinal=speed("yield", "c1", "c2"), components=twins)
+    d = braking(to_mps=4.0)
+    far = standing_at(d, 160.0, 30.0, track_id="9")
+    (finding,) = (
+        f for f in checked(label, d, 80, together(ahead_of(d, 15.0), far)).findings if f.check == "correctness"
+    )
+    assert (finding.verdict, finding.reason) == ("contradicted", "1 of 2 causes are contradicted")
 
 
 def test_a_keyframe_outside_the_clip_is_refused():

@@ -3,7 +3,7 @@ import pytest
 
 from builders.checked import checked, road_user, said, speed, verdicts
 from builders.driving import drive
-from builders.scenes import boxes, standing_at
+from builders.scenes import boxes, standing_at, together
 
 D = drive(speed=10.0)
 FRAME = 80
@@ -19,7 +19,7 @@ def test_a_cause_that_the_first_stage_did_not_list(unlisted, verdict):
 @pytest.mark.parametrize(("seen_from", "verdict"), [(0, "supported"), (84, "supported"), (100, "contradicted")])
 def test_a_cause_that_is_first_seen_after_the_keyframe(seen_from, verdict):
     parked = standing_at(D, 140.0, -2.8)
-    late = parked.select(np.arange(len(parked)) >= seen_from)
+    late = together(parked.select(np.arange(len(parked)) >= seen_from), standing_at(D, 60.0, 30.0, track_id="99"))
     assert verdicts(checked(said("Slow down for the parked car on the right."), D, FRAME, late), "history") == [verdict]
 
 

@@ -97,6 +97,14 @@ def test_who_stands_has_not_turned_yet():
     assert verdicts(checked(said("Turn left."), d, 83), "turn") == ["not_observable"]
 
 
+def test_a_turn_that_the_clip_cuts_may_still_go_to_the_side_said():
+    swings = drive(speed=10.0, yaw_rate=lambda t: steering(t, 16.0, 2.5, 0.13))
+    turns = drive(speed=8.0, yaw_rate=lambda t: steering(t, 16.0, 3.5, 0.3))
+    right = said("Turn right at the junction.")
+    assert verdicts(checked(right, swings, 150), "direction") == ["not_observable"]
+    assert verdicts(checked(right, turns, 150), "direction") == ["contradicted"]
+
+
 def test_nothing_is_concluded_from_what_a_cut_window_does_not_show():
     for sentence in ("Turn left.", "Change lane to the left.", "Nudge left."):
         assert contradictions(checked(said(sentence), STRAIGHT, 195)) == []

@@ -72,6 +72,12 @@ def test_what_is_said_to_follow_may_follow_later():
     assert contradictions(checked(said("Stop for the stop sign, then accelerate."), d, 80)) == []
 
 
+def test_who_still_waits_at_the_window_s_end_may_go_on_later():
+    label = said("Wait at the red light, then proceed when it turns green.")
+    assert contradictions(checked(label, STANDING, 80)) == []
+    assert "contradicted" in verdicts(checked(said("Accelerate on the open road."), STANDING, 80), "speed")
+
+
 def test_numbers_bear_their_units():
     for finding in checked(said("Slow down for the curve and stop."), SLOWING, 80).findings:
         assert all(

@@ -104,12 +104,6 @@ def test_what_the_vehicle_ahead_does():
     assert found(said("Slow down for the stopped lead vehicle."), ahead_of(D, 15.0), "object_state") == ["contradicted"]
 
 
-def test_a_road_that_is_said_to_be_clear():
-    label = said("Accelerate as the road ahead is clear.")
-    assert found(label, ahead_of(D, 8.0), "absent") == ["contradicted"]
-    assert found(label, FAR, "absent") == ["supported"]
-
-
 @pytest.mark.parametrize("light", ["red", "green"])
 def test_lights_have_no_source(light):
     assert found(said(f"Drive on at the {light} light."), ahead_of(D, 15.0), "unseen") == ["not_observable"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,13 @@ def test_nothing_observable_is_unverified_and_never_low(found):
     risk = risk_of(LABEL, found)
     assert (risk.status, risk.value) == (Status.UNVERIFIED, 0.5)
     assert risk.reasons
+
+
+def test_what_sums_up_others_weighs_nothing():
+    found = [finding("supported")]
+    summed = replace(finding("supported"), sums_up=True)
+    assert risk_of(LABEL, [*found, summed]) == risk_of(LABEL, found)
+    assert risk_of(LABEL, [summed]).status is Status.UNVERIFIED
 
 
 def test_text_alone_verifies_nothing():

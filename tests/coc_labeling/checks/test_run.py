@@ -12,7 +12,7 @@ from builders.driving import drive, lively_drive
 from builders.pai import obstacle_columns, parquet
 from builders.runs import only_run
 from builders.table import write_csv
-from coc_labeling.checks import work
+from coc_labeling.checks import finished, work
 from coc_labeling.checks.merging import merge_checks
 from coc_labeling.checks.results import CHECK_SUMMARY, CHECKS_TABLE, load_checks
 from coc_labeling.checks.run import check_run
@@ -102,6 +102,19 @@ def test_shards_together_are_the_whole(run, tmp_path):
     assert merged["checks"] == told["checks"] | {k: merged["checks"][k] for k in merged["checks"]}
 
 
+def test_a_shard_that_is_checked_later_takes_the_place_of_the_whole(run):
+    check_run(str(run), num_workers=1)
+    path = next(run.rglob("cot_*.yaml"))
+    path.write_text(path.read_text() + "\n")
+    for index in range(2):
+        check_run(str(run), shard=Shard(index, 2), num_workers=1)
+        assert not (run / CHECKS_TABLE).exists()
+        assert not (run / CHECK_SUMMARY).exists()
+    sizes = {(row["clip_id"], row["event_start_timestamp"]): row["file_size"] for row in rows(run)}
+    assert len(sizes) == load_labels(str(run)).num_rows
+    assert path.stat().st_size in sizes.values()
+
+
 def test_a_missing_shard_is_named(run):
     check_run(str(run), shard=Shard(1, 3), num_workers=1)
     assert merge_checks([str(run)], str(run))[1] == [0, 2]
@@ -114,6 +127,57 @@ def test_tables_without_whole_labels_send_to_the_records(run):
     pq.write_table(table, run / LABELS)
     check_run(str(run), num_workers=1)
     assert rows(run) == whole
+
+
+def resumed(run: Path, **changes) -> bool:
+    """Check again, and say whether earlier checks were taken over."""
+    checked = check_run(str(run), changes, num_workers=1, resume=True)
+    assert checked.tally.exit_code(strict=False) == 0
+    return checked.tally.fresh == 0
+
+
+def test_checks_are_taken_over_while_nothing_has_changed(run):
+    assert not resumed(run)
+    before, told = contents(run), summary(run)
+    checked = check_run(str(run), num_workers=1, resume=True)
+    assert contents(run) == before
+    assert {k: checked.tally.count(k) for k in told["counts"]} == told["counts"]
+    assert dict(checked.totals.status) == told["status"]
+    assert checked.tally.fresh == 0
+    assert check_run(str(run), num_workers=1).tally.fresh == told["counts"]["done"]
+
+
+@pytest.mark.parametrize("change", ["record", "table", "summary", "checks", "version", "meta-actions", "motion"])
+def test_checks_are_made_again_where_something_has_changed(run, inputs, tmp_path, change, monkeypatch):
+    data = Path(shutil.copytree(inputs.data_dir, tmp_path / "data"))
+    texts = Path(shutil.copytree(inputs.root / "meta_actions", tmp_path / "meta_actions")) / "final_outputs"
+    places = {"data.data_dir": str(data), "data.meta_action_dir": str(texts)}
+    assert not resumed(run, **places)
+    assert resumed(run, **places)
+    if change == "record":
+        path = next(run.rglob("cot_*.yaml"))
+        path.write_text(path.read_text() + "\n")
+    elif change in ("table", "summary"):
+        (run / (CHECKS_TABLE if change == "table" else CHECK_SUMMARY)).write_text("{")
+    elif change == "checks":
+        monkeypatch.setattr(finished, "all_checks", list)
+    elif change == "version":
+        monkeypatch.setattr(finished, "CHECKS_VERSION", 0)
+    elif change == "meta-actions":
+        table = pq.read_table(texts.parent / "meta_actions.parquet")
+        pq.write_table(table.slice(1), texts.parent / "meta_actions.parquet")
+    else:
+        (data / "clip_1.csv").write_text((data / "clip_1.csv").read_text() + "\n")
+    assert not resumed(run, **places)
+
+
+def test_failures_are_tried_again(run, inputs, tmp_path):
+    data = Path(shutil.copytree(inputs.data_dir, tmp_path / "data"))
+    (data / "clip_2.csv").unlink()
+    for _ in range(2):
+        checked = check_run(str(run), {"data.data_dir": str(data)}, num_workers=1, resume=True)
+        assert checked.tally.exit_code(strict=False) == 1
+        assert checked.tally.fresh > 0
 
 
 def test_a_record_that_was_changed_since_is_read_anew(run):
@@ -129,6 +193,16 @@ def test_a_record_that_was_changed_since_is_read_anew(run):
     )
     assert row["file_size"] == path.stat().st_size
     assert any("backwards" in reason for reason in row["reasons"])
+
+
+def test_a_record_that_was_damaged_since_is_unreadable_and_its_own_stamp_is_kept(run):
+    path = next(run.rglob("cot_*.yaml"))
+    path.write_text("results: [")
+    checked = check_run(str(run), num_workers=1)
+    (row,) = (row for row in rows(run) if row["status"] == "unreadable")
+    assert row["file_size"] == path.stat().st_size
+    assert row["reasons"][0].startswith(f"not checked: {path}: expected YAML")
+    assert checked.tally.lines("labels")[-1].count(path.name) == 1
 
 
 def test_a_clip_that_cannot_be_read_costs_its_own_labels(run, inputs, tmp_path):
@@ -195,9 +269,38 @@ def test_flat_records_of_another_tool_are_read_from_their_sentences(foreign, inp
     status = {row["clip_id"]: row["status"] for row in rows(foreign)}
     assert status["clip_1"] == "abstained"
     assert status["clip_0"] in ("low", "medium", "high")
-    assert not any(f["not_independent"] for row in rows(foreign) for f in row["findings"])
+    found = [f for row in rows(foreign) for f in row["findings"]]
+    assert all(f["not_independent"] for f in found if f["check"] in ("speed", "stop", "direction", "turn", "timing"))
+    assert not any(f["not_independent"] for f in found if f["check"] in ("lead", "readable", "coverage"))
     assert list(checked.tally.by_reason["failed"]["bad_record"]) == ["clip_3/cot_8000000.yaml"]
     assert checked.notices  # no meta-actions
+
+
+def test_a_record_that_cannot_be_read_has_a_row_that_says_so(foreign, inputs):
+    (foreign / "clip_3" / "cot_last.yaml").write_text("final_content: [")
+    changes = {"data.data_dir": str(inputs.data_dir), "data.dataset_name": "table"}
+    checked = check_run(str(foreign), changes, num_workers=1)
+    row = next(row for row in rows(foreign) if row["clip_id"] == "clip_3")
+    path = foreign / "clip_3" / "cot_8000000.yaml"
+    assert (row["event_start_timestamp"], row["status"]) == (8_000_000, "unreadable")
+    assert row["file_size"] == path.stat().st_size
+    assert row["reasons"][0].startswith(f"{path}: expected YAML")
+    assert json.loads((foreign / "clip_3" / "checks_8000000.json").read_text())["status"] == "unreadable"
+    assert summary(foreign)["status"]["unreadable"] == 1
+    assert len(rows(foreign)) == 4
+    said = checked.tally.lines("labels", limit=1)
+    assert said[-2].count("cot_8000000.yaml") == 1
+    assert said[-1].endswith(f"... and 1 more, all in {foreign}/{CHECK_SUMMARY}")
+
+
+def test_a_flat_record_needs_no_more_than_its_file_s_name(foreign, inputs):
+    path = foreign / "clip_2" / "cot_8000000.yaml"
+    path.write_text("final_content: {ego_behavior_schema: {effect_on_ego_behavior: Turn left at the junction.}}")
+    changes = {"data.data_dir": str(inputs.data_dir), "data.dataset_name": "table"}
+    check_run(str(foreign), changes, num_workers=1)
+    row = next(row for row in rows(foreign) if row["clip_id"] == "clip_2")
+    assert row["status"] not in ("unreadable", "unverified")
+    assert row["event_start_timestamp"] == 8_000_000
 
 
 def test_a_folder_that_does_not_say_where_its_drives_are_asks_for_them(foreign):

@@ -47,6 +47,14 @@ def test_guesses_are_noted():
         (TextCounts(1, 1, 60, 100), 1),
         (TextCounts(5, 5, 5, 100), 0),
         (TextCounts(9, 9, 9, 10), 0),
+        (TextCounts(45, 15, 15, 15, 3, 3), 1),
+        (TextCounts(10, 5, 5, 12), 1),
+        (TextCounts(10, 4, 4, 4, 3, 3), 0),
+        (TextCounts(12, 5, 5, 15), 0),
+        (TextCounts(30, 1, 1, 1, 30, 30), 1),
+        (TextCounts(5, 1, 1, 1, 5, 5), 1),
+        (TextCounts(4, 1, 1, 1, 4, 4), 0),
+        (TextCounts(5, 1, 1, 1, 5, 11), 0),
     ],
 )
 def test_a_sentence_that_many_clips_have(counts, count):

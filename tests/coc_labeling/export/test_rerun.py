@@ -10,6 +10,7 @@ from builders.pai import FRONT
 from builders.pictures import FILMED, FPS, SECONDS, UNFILMED
 from builders.videos import times_of, video_bytes, write_video
 from coc_labeling.errors import CocLabelingError
+from coc_labeling.export import rerun_log
 from coc_labeling.export.rerun import RerunRequest, export_rerun
 
 needs_sdk = pytest.mark.skipif(
@@ -39,6 +40,15 @@ def test_a_missing_sdk_is_answered_with_the_command_that_installs_it(place, tmp_
     with pytest.raises(CocLabelingError, match=r"pip install 'coc-toolkit\[rerun\]'"):
         export(place, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_the_sdk_itself_lacks_is_named(place, tmp_path, monkeypatch):
+    def lacking(name):
+        raise ImportError("No module named 'psutil'")
+
+    monkeypatch.setattr(rerun_log.importlib, "import_module", lacking)
+    with pytest.raises(CocLabelingError, match=r"rerun-sdk.*\(No module named 'psutil'\)"):
+        export(place, tmp_path / "out")
 
 
 @needs_sdk

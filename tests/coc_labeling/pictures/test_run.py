@@ -84,6 +84,16 @@ def test_videos_are_drawn_again_with_the_risk_once_the_labels_are_checked(elsewh
     assert np.abs(cards[0].astype(int) - cards[1]).max() > 60
 
 
+def test_videos_are_drawn_again_of_records_that_were_edited(elsewhere, tmp_path):
+    run = Path(shutil.copytree(elsewhere.run_dir, tmp_path / "edited"))
+    elsewhere.render(labels=str(run))
+    path = next((run / UNFILMED).glob("cot_*.yaml"))
+    path.write_text(path.read_text().replace("decision: stop", "decision: yield"))
+    again = elsewhere.render(labels=str(run))
+    assert reasons(again) == {"already_done": [FILMED], "schematic": [UNFILMED]}
+    assert again.notices == []
+
+
 def test_a_folder_of_other_videos_is_refused(elsewhere):
     elsewhere.render()
     with pytest.raises(CocLabelingError, match=r"labels was None and is .*Choose another --vis_dir"):

@@ -32,8 +32,10 @@ def test_what_stands_and_what_crosses():
 
 
 def test_nobody_and_nothing_known_are_told_apart():
-    assert "None is tracked within 100 m" in scene_text(window_at(CRUISE, 100, NO_BOXES))
-    assert "Not available" in scene_text(window_at(CRUISE, 100, None))
+    aside = boxes("7", CRUISE.x, 60.0, CRUISE.t_us)
+    assert "None is tracked within 60 m" in scene_text(window_at(CRUISE, 100, aside))
+    for nothing in (None, NO_BOXES):
+        assert "Not available" in scene_text(window_at(CRUISE, 100, nothing))
 
 
 def test_what_comes_after_the_keyframe_is_not_told():

@@ -39,6 +39,8 @@ AGREE = [
     label("Turn left.", "follow_lead", "turn/left", **LEAD),
     label("Stop for the red light.", "stop", **LIGHT),
     label("Slow down for the light.", "stop", **LIGHT),
+    label("Wait at the red light, then proceed when it turns green.", "stop", **LIGHT),
+    label("Wait at the light, then proceed when it turns green.", "stop", **LIGHT),
     label("Slow down for the right curve.", "adapt_speed", "keep_lane", **CURVE),
     label("Nudge left to pass the parked van on the right.", "", "nudge_in_lane/left", **PARKED),
     label("Nudge left to pass the parked van.", "", "nudge_out_of_lane/left", **PARKED),

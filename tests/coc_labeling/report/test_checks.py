@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from coc_labeling.report.label_risk import read_risk
 from coc_labeling.report.runs import find_runs
 from coc_labeling.report.worst_labels import WORST, measured, worst_labels
 from coc_labeling.results import load_labels
+from driving_clips import files
 
 HOSTILE = "<script>alert(3)</script> {{ 7*7 }}"
 FINDING = {
@@ -166,6 +168,34 @@ def test_labels_that_changed_or_were_not_checked_are_told(run, tmp_path):
     said = report(tmp_path, run, sample=0).said
     assert "1 of 9 records have not been checked." in said
     assert "2 records have changed since they were checked." in said
+
+
+def test_a_run_that_was_copied_or_edited_is_current_once_it_is_checked_again(run, tmp_path):
+    write_checks(run)
+    path = run / "dense" / "cot_18000000.yaml"
+    path.write_text(path.read_text().replace("effect_on_ego_behavior: ", "effect_on_ego_behavior: Elephant! "))
+    for other in run.rglob("cot_*.yaml"):
+        os.utime(other, ns=(1, 1))
+    said = report(tmp_path, run, sample=0).said
+    assert "9 records have changed since they were checked." in said
+    assert "Elephant!" in said  # the records are read as they are now
+    labels = load_labels(str(run)).to_pylist()
+    assert all(read_risk(str(run), row) is None for row in labels)
+    stamps = [files.stamp(f"{run}/{row['clip_id']}/cot_{row['event_start_timestamp']}.yaml") for row in labels]
+    write_checks(run, file_size=lambda i: stamps[i].size, file_mtime_ns=lambda i: stamps[i].mtime_ns)
+    said = report(tmp_path, run, sample=0).said
+    assert "changed" not in said
+    assert "Elephant!" in said
+    assert all(read_risk(str(run), row) is not None for row in labels)
+
+
+def test_too_many_changed_records_are_counted_by_the_table_and_it_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("coc_labeling.report.runs.MAX_RECORDS", 8)
+    for other in run.rglob("cot_*.yaml"):
+        os.utime(other, ns=(1, 1))
+    said = report(tmp_path, run, sample=0).said
+    assert "9 of 9 records have been changed or copied since labels.parquet was written" in said
+    assert f"resume_exp_dir={run}" in said
 
 
 @pytest.mark.parametrize("name", [CHECKS_TABLE, CHECK_SUMMARY])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,8 +48,7 @@ def test_on_a_curve_s_is_arc_length_and_d_the_offset(left):
 def test_beyond_a_curve_s_end_the_path_goes_on_in_its_last_direction():
     path = DrivenPath(motion_of(LEFT_CIRCLE), 100)
     x, y = LEFT_CIRCLE.x[-1], LEFT_CIRCLE.y[-1]
-    dx, dy = LEFT_CIRCLE.x[-1] - LEFT_CIRCLE.x[-2], LEFT_CIRCLE.y[-1] - LEFT_CIRCLE.y[-2]
-    s, d = path.project(np.array([[x + 5 * dx, y + 5 * dy]]))
+    s, d = path.project(np.array([[x + 5 * np.cos(YAW[-1]), y + 5 * np.sin(YAW[-1])]]))
     assert s[0] == pytest.approx(path.end + 5.0, abs=0.01)
     assert d[0] == pytest.approx(0.0, abs=1e-6)
 
@@ -75,9 +76,71 @@ def test_the_last_row_of_a_clip_has_a_path_too():
 @given(seeds, st.integers(0, 200))
 def test_every_place_on_the_path_has_no_offset(seed, row):
     d = random_drive(seed)
-    s, along = DrivenPath(motion_of(d), row).project(np.stack([d.x[row:], d.y[row:]], axis=1))
-    assert np.abs(along).max() <= 0.2 + 1e-9
+    path = DrivenPath(motion_of(d), row)
+    s, along = path.project(np.stack([d.x[row:], d.y[row:]], axis=1))
+    backwards = d.vx[row:] * np.cos(d.yaw[row:]) + d.vy[row:] * np.sin(d.yaw[row:]) < 0
+    before = np.cumsum(backwards) == 0  # what ego drives once it has turned back may be elsewhere
+    assert np.abs(along[before]).max(initial=0.0) <= 0.2 + 1e-9
     assert np.isfinite(s).all()
+    assert len(path.ego_s) == len(d) - row
+    assert (np.diff(path.ego_s) >= 0).all()
+
+
+STOPS = drive(speed=lambda t: np.where(t < 10, np.clip(12 - 1.2 * t, 0, 12), 0))
+
+
+@pytest.mark.parametrize("drift", [0.3, -0.5])
+@pytest.mark.parametrize("row", [0, 120])
+def test_a_localisation_that_drifts_while_ego_stands_does_not_turn_the_path(drift, row):
+    drifting = replace(STOPS, y=STOPS.y + drift * np.clip((T - 10) / 10, 0, 1))
+    ahead = (STOPS.x[-1] + 30.0, 0.0)
+    (s, along), (_, there) = project(STOPS, row, ahead)[0], project(drifting, row, ahead)[0]
+    assert along == pytest.approx(0.0, abs=1e-6)
+    assert there == pytest.approx(0.0, abs=0.6)
+    assert DrivenPath(motion_of(drifting), row).ego_s[-1] == pytest.approx(s - 30.0, abs=0.3)
+
+
+def test_noise_of_a_standing_ego_is_no_way():
+    random = np.random.default_rng(1)
+    d = drive(speed=0.0)
+    noisy = replace(d, x=d.x + random.normal(0, 0.1, len(d)), y=d.y + random.normal(0, 0.1, len(d)))
+    path = DrivenPath(motion_of(noisy))
+    assert path.ego_s.max() < 0.5
+    np.testing.assert_allclose(project(noisy, 0, (20, 0)), [(20, 0)], atol=0.5)
+
+
+def test_a_queue_that_creeps_lays_the_path_nevertheless():
+    creeping = drive(speed=0.2)
+    path = DrivenPath(motion_of(creeping))
+    np.testing.assert_allclose(path.ego_s, creeping.x - creeping.x[0], atol=0.05)
+
+
+@pytest.mark.parametrize("before_mps", [0.0, 4.0])
+def test_driving_backwards_later_does_not_turn_the_path(before_mps):
+    d = drive(
+        speed=lambda t: np.select([t < 8, t < 10], [before_mps, 0.0], -np.clip(t - 10, 0, 2)),
+        yaw_rate=lambda t: np.where(t < 8, 0.02 * before_mps / 4.0, np.where(t < 10, 0.0, 0.05)),
+    )
+    path = DrivenPath(motion_of(d))
+    farthest = before_mps * 8.0
+    assert path.end == pytest.approx(farthest, abs=0.7)
+    yaw, x, y = d.yaw[90], d.x[90], d.y[90]
+    s, along = path.project(np.array([[x + 10 * np.cos(yaw), y + 10 * np.sin(yaw)]]))
+    assert (s[0], along[0]) == (pytest.approx(farthest + 10, abs=0.7), pytest.approx(0.0, abs=1.0))
+    assert (np.diff(path.ego_s) >= 0).all()
+
+
+def test_what_is_driven_a_second_time_is_one_way():
+    d = drive(speed=lambda t: np.select([t < 5, t < 10], [4.0, -2.0], 4.0))
+    path = DrivenPath(motion_of(d))
+    np.testing.assert_allclose(path.ego_s, np.maximum.accumulate(d.x - d.x[0]), atol=0.7)
+
+
+def test_the_path_starts_where_ego_first_drives_forwards():
+    d = drive(speed=lambda t: np.where(t < 5, -2.0, 4.0))
+    path = DrivenPath(motion_of(d))
+    np.testing.assert_allclose(path.ego_s, np.where(T < 5, 0.0, d.x - d.x[50]), atol=0.7)
+    assert path.project(np.array([[d.x[-1] + 10.0, 1.0]]))[1][0] == pytest.approx(1.0)
 
 
 def test_a_path_that_comes_back_to_itself_is_what_it_is_meanwhile():

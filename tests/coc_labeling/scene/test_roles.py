@@ -177,14 +177,17 @@ def test_roles_can_be_asked_for_by_time_and_kind():
 
 def test_without_tracks_nothing_about_others_is_known():
     nothing, empty = facts_of(None), facts_of(NO_BOXES)
-    assert (nothing.has_tracks, empty.has_tracks) == (False, True)
+    assert (nothing.has_tracks, empty.has_tracks) == (False, False)
     assert (nothing.roles, empty.roles) == ((), ())
+    assert (nothing.problems, len(empty.problems)) == ((), 1)
     assert nothing.lead_at(100) is None
 
 
 def test_the_range_is_how_far_others_were_seen():
-    assert facts_of(ahead_of(CRUISE, 40.0)).range_m == pytest.approx(40.0, abs=0.5)
+    assert facts_of(ahead_of(CRUISE, 40.0)).range_m == pytest.approx(42.25)
+    assert facts_of(ahead_of(CRUISE, -42.25)).range_m == pytest.approx(40.0)
     assert facts_of(ahead_of(CRUISE, 140.0)).range_m == 100.0
+    assert facts_of(together(ahead_of(CRUISE, 10.0), ahead_of(CRUISE, 80.0, track_id="8"))).range_m > 80.0
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from builders.driving import drive
-from builders.scenes import ahead_of, boxes, motion_of, standing_at, together
+from builders.scenes import ahead_of, motion_of, standing_at, together
 from coc_labeling.scene import Kind, scene_facts
 from driving_clips.ego_motion import EgoMotion
 
@@ -19,52 +19,6 @@ def facts_of(tracks, d=CRUISE):
 
 def test_sound_tracks_have_no_problem():
     assert facts_of(together(ahead_of(CRUISE, 20.0), standing_at(CRUISE, 80.0, 3.0, track_id="8"))).problems == ()
-
-
-def test_boxes_without_a_place_are_left_out_and_said():
-    tracks = ahead_of(CRUISE, 20.0)
-    center = tracks.center.copy()
-    center[50:60] = np.nan
-    facts = facts_of(replace(tracks, center=center))
-    assert "10 of 201 boxes have no place" in facts.problems[0]
-    assert facts.lead_at(40).distance_m == pytest.approx(20.0)
-
-
-def test_boxes_where_ego_is_are_left_out_and_said():
-    own = boxes("ego", CRUISE.x + 1.4, 0.0, CRUISE.t_us)
-    facts = facts_of(together(own, ahead_of(CRUISE, 20.0)))
-    assert "201 boxes stand where ego is (track ego)" in facts.problems[0]
-    assert facts.lead_at(100).track_id == "7"
-
-
-def test_an_id_that_was_given_to_another_counts_as_two_tracks():
-    x = CRUISE.x + np.where(T < 10, 20.0, 60.0)
-    facts = facts_of(boxes("7", x, 0.0, CRUISE.t_us))
-    assert "track 7 jumps" in facts.problems[0]
-    after = facts.lead_at(106)
-    assert after.speed_mps == pytest.approx(10.0, abs=0.1)
-    assert facts.lead_at(101).distance_m == pytest.approx(20.0 - 2.25, abs=0.1)  # the first one goes on, unseen
-
-
-def test_holes_are_bridged_for_half_a_second_and_said_where_they_are_many():
-    seen = CRUISE.rows(np.flatnonzero((T < 8) | (T > 12)))
-    facts = facts_of(ahead_of(seen, 20.0))
-    assert "1 of 1 tracks have holes over 0.5 s, up to 4.2 s" in facts.problems[0]
-    assert facts.lead_at(83) is not None
-    assert facts.lead_at(100) is None
-    short = CRUISE.rows(np.flatnonzero((T < 8) | (T > 8.3)))
-    assert facts_of(ahead_of(short, 20.0)).problems == ()
-
-
-def test_thousands_of_tracks_are_read():
-    random = np.random.default_rng(0)
-    few = CRUISE.rows(slice(0, 201, 10))
-    count = 3000
-    at = np.repeat(random.uniform(-100, 400, (count, 2)), len(few), axis=0)
-    tracks = boxes("x", at[:, 0], at[:, 1] - 150, np.tile(few.t_us, count))
-    named = replace(tracks, track_id=np.repeat(np.arange(count).astype(str), len(few)))
-    facts = facts_of(together(named, ahead_of(CRUISE, 20.0, track_id="lead")))
-    assert facts.lead_at(100).track_id in {"lead", *map(str, range(count))}
 
 
 def clock_off_by(seconds: float, d, tracks):
