@@ -5,8 +5,9 @@ import numpy as np
 from coc_labeling.checks import driven
 from coc_labeling.checks.base import Case, Check, Verdict
 from coc_labeling.checks.claims import claims_of
-from coc_labeling.checks.lateral import DirectionCheck, LaneCheck, TurnCheck, UnmentionedCheck
+from coc_labeling.checks.lateral import DirectionCheck, LaneCheck, TurnCheck
 from coc_labeling.checks.motion import SpeedCheck, StopCheck
+from coc_labeling.checks.unmentioned import UnmentionedCheck
 from coc_labeling.reading import read_sentence
 from coc_labeling.scene.facts import SceneFacts
 from coc_labeling.schema import CoCLabel, Side

@@ -6,7 +6,7 @@ More are added by the entry-point group ``coc_labeling.checks``.
 from coc_labeling.checks.absent import AbsentCheck
 from coc_labeling.checks.base import Case, Check, Finding, Verdict
 from coc_labeling.checks.history import HistoryCheck
-from coc_labeling.checks.lateral import DirectionCheck, LaneCheck, TurnCheck, UnmentionedCheck
+from coc_labeling.checks.lateral import DirectionCheck, LaneCheck, TurnCheck
 from coc_labeling.checks.leads import LeadCheck, ObjectStateCheck
 from coc_labeling.checks.motion import SpeedCheck, StopCheck
 from coc_labeling.checks.objects import ObjectClassCheck, RoadUserCheck
@@ -15,6 +15,7 @@ from coc_labeling.checks.refused import RefusedCheck
 from coc_labeling.checks.risk import Risk, Status, risk_of
 from coc_labeling.checks.texts import AbstentionCheck, ReadableCheck, RepetitionCheck, StructureCheck, WordingCheck
 from coc_labeling.checks.timing import TimingCheck
+from coc_labeling.checks.unmentioned import UnmentionedCheck
 from coc_labeling.checks.unseen import BendCheck, UnseenCheck
 from driving_clips import registry
 

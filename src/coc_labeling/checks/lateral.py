@@ -1,4 +1,4 @@
-"""Claims on the lane against ego's path and its meta-actions: sides, turns, lane changes, and what goes unsaid."""
+"""Claims on the lane against ego's path and its meta-actions: sides, turns and lane changes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,7 @@ from coc_labeling.checks.placing import passing_side, roles_around
 from coc_labeling.reading.reading import Motion
 from coc_labeling.scene.roles import Kind
 from coc_labeling.scene.side_moves import SideMove
-from coc_labeling.schema import Category, FactSource, LateralDecision, Relation, Side
-from coc_labeling.schema import LongitudinalDecision as Speed
+from coc_labeling.schema import FactSource, LateralDecision, Relation, Side
 
 OVER = frozenset(
     {
@@ -226,14 +225,14 @@ class LaneCheck(Check):
 
     def _keeps(self, claim: DecisionClaim, case: Case) -> Iterator[Finding]:
         driven, path = case.driven, case.driven.sideways
-        sources, numbers = _sources(driven), _path_numbers(driven)
+        sources, numbers = sources_of(driven), _path_numbers(driven)
         if changes := driven.soon(*LANE_CHANGES):
             if claim.structured:
                 reason = f"it says that ego keeps its lane, but ego makes a {changes[0].replace('_', ' ')}"
                 yield self.contradicted(claim.text, reason, 0.8, TIMELINE)
         elif (change := clear_change(driven)) is not None:
             if claim.structured:
-                vague = any(_steers(other) and other.direction is change.side for other in case.claims.on_lane)
+                vague = any(steers(other) and other.direction is change.side for other in case.claims.on_lane)
                 reason = f"it says that ego keeps its lane, but ego makes a {change.side} lane change"
                 yield self.contradicted(claim.text, reason, 0.2 if vague else 0.5, sources, **numbers)
         elif path is not None and path.furthest_m is not None and path.furthest_m < KEPT_M:
@@ -245,7 +244,7 @@ class LaneCheck(Check):
 
     def _changes(self, claim: DecisionClaim, case: Case) -> Finding:
         driven, path, bend = case.driven, case.driven.sideways, case.driven.bend
-        sources, numbers = _sources(driven), _path_numbers(driven)
+        sources, numbers = sources_of(driven), _path_numbers(driven)
         sides = set(Side) if claim.direction is None else {claim.direction}
         if claim.direction is not None and _passed_cause(case) is claim.direction:
             reason = f"it says that ego changes lanes to the {claim.direction}, but passes what it names on that side"
@@ -277,7 +276,7 @@ class LaneCheck(Check):
         if claim.direction is not None and _passed(case) == {claim.direction}:
             reason = f"it says that ego moves over to the {claim.direction}, but what ego passes stands on that side"
             return self.contradicted(claim.text, reason, 0.6, TRACKS)
-        path, sources, numbers = driven.sideways, _sources(driven), _path_numbers(driven)
+        path, sources, numbers = driven.sideways, sources_of(driven), _path_numbers(driven)
         sides = list(Side) if claim.direction is None else [claim.direction]
         if {str(side) for side in sides} & sides_of(driven.soon(*SHIFTS, *LANE_CHANGES)):
             return self.supported(claim.text, "the lane axis has a shift", TIMELINE, **numbers)
@@ -317,7 +316,8 @@ def _passed(case: Case) -> set[Side]:
     return {side for side in sides if side is not None}
 
 
-def _sources(driven: DrivenFacts) -> frozenset[FactSource]:
+def sources_of(driven: DrivenFacts) -> frozenset[FactSource]:
+    """Return the facts that tell how ego moves sideways."""
     return EGO if driven.lines is None else EGO | TRACKS
 
 
@@ -331,73 +331,6 @@ def clear_change(driven: DrivenFacts) -> SideMove | None:
     return next(ahead, None)
 
 
-class UnmentionedCheck(Check):
-    """What ego notably does sideways is mentioned."""
-
-    name = "unmentioned"
-
-    def find(self, case: Case, earlier: Sequence[Finding]) -> Iterator[Finding]:
-        """Yield a finding for each lane change, nudge or turn around the keyframe that goes unsaid."""
-        driven = case.driven
-        if not case.claims.decisions:
-            return  # a sentence that was not understood may mention anything
-        changes, shifts = (list(dict.fromkeys(driven.soon(*names))) for names in (LANE_CHANGES, SHIFTS))
-        if changes and not _mentioned(case, sides_of(changes), nudges=False):
-            for name in changes:
-                reason = f"ego makes a {name.replace('_', ' ')}, which it does not mention"
-                yield self.contradicted(name.replace("_", " "), reason, 0.75, TIMELINE)
-        # Ego also shifts to settle after a lane change, or back after a nudge: the side of any of them will do.
-        if shifts and not _mentioned(case, sides_of([*changes, *shifts]), nudges=True):
-            for name in shifts:
-                side = name.rpartition("_")[2]
-                reason = f"ego nudges to the {side}, which it does not mention"
-                yield self.contradicted(f"nudge {side}", reason, 0.4, TIMELINE)
-        if not changes and (change := clear_change(driven)) is not None:
-            yield from self._change_of_path(change, case)
-        yield from self._turn(case)
-
-    def _change_of_path(self, change: SideMove, case: Case) -> Iterator[Finding]:
-        side = frozenset({str(change.side)})
-        if any(claim.decision in CHANGES for claim in case.claims.decisions):
-            return  # to the other side: the direction is wrong, and that is told elsewhere
-        vague = _mentioned(case, side, nudges=True) or _curve_claimed(case)
-        reason = f"ego makes a {change.side} lane change, which it does not mention"
-        numbers = {"moved_m": change.moved_m, "starts_in_sec": change.starts_in_sec}
-        severity = 0.35 if vague else 0.75
-        yield self.contradicted(f"{change.side} lane change", reason, severity, _sources(case.driven), **numbers)
-
-    def _turn(self, case: Case) -> Iterator[Finding]:
-        bend, turned = case.driven.bend, case.driven.turned_rad
-        if bend is None or turned is None or not bend.is_turn or not -0.5 <= bend.starts_in_sec <= TURN_SOON_SEC:
-            return
-        own, other = turned if bend.side is Side.LEFT else turned[::-1]
-        said = any(c.direction is not None or c.decision is LateralDecision.TURN for c in case.claims.on_lane)
-        if own < TURN_RAD or other >= STRAIGHT_RAD or said or _curve_claimed(case):
-            return
-        reason = f"ego turns to the {bend.side}, which it does not mention"
-        numbers = {"bend_rad": bend.turn_rad, "radius_m": bend.radius_m, "starts_in_sec": bend.starts_in_sec}
-        yield self.contradicted(f"{bend.side} turn", reason, 0.4, EGO, **numbers)
-
-
-def _mentioned(case: Case, sides: frozenset[str], *, nudges: bool) -> bool:
-    """Say whether a lane change, or any moving over, to one of the sides is claimed, or without a side."""
-    for claim in case.claims.decisions:
-        decision = claim.decision
-        over = decision in CHANGES or (nudges and (decision in OVER or _steers(claim)))
-        if over and (claim.direction is None or str(claim.direction) in sides):
-            return True
-        if nudges and decision is Speed.OVERTAKE and not claim.structured and claim.direction is not None:
-            return True
-    return False
-
-
-def _steers(claim: DecisionClaim) -> bool:
+def steers(claim: DecisionClaim) -> bool:
+    """Say whether a claim has a side without being a turn."""
     return claim.direction is not None and claim.decision is not LateralDecision.TURN
-
-
-def _curve_claimed(case: Case) -> bool:
-    """Say whether the label speaks of a bend of the road, or of a route or a turn, in whatever words."""
-    if any(cause.category in (Category.LANE, Category.ROUTING_INTENT) for cause in case.claims.causes):
-        return True
-    text = f"{case.label.effect_on_ego_behavior or ''} {case.label.trace or ''}".lower()
-    return any(word in text for word in ("turn", "curve", "bend", "ramp", "roundabout", "junction", "intersection"))
