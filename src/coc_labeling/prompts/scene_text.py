@@ -39,7 +39,9 @@ def scene_text(window: Window) -> str:
 def _lines(window: Window) -> list[str]:
     scene, tick = facts_until_keyframe(window), window.keyframe.frame
     if not scene.has_tracks:
-        return ["Not available: there are no tracks of road users here."]
+        return ["Not available: there are no tracks of road users here that can be relied on."]
+    if not scene.observed_at(tick):
+        return ["Not available: no road user was measured around this moment."]
     lead = scene.lead_at(tick)
     roles = [role for role in scene.during(tick, tick) if role.kind is not Kind.LEAD]
     roles.sort(key=lambda role: abs(role.nearest_m))

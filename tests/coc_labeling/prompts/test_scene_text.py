@@ -38,6 +38,11 @@ def test_nobody_and_nothing_known_are_told_apart():
         assert "Not available" in scene_text(window_at(CRUISE, 100, nothing))
 
 
+def test_tracks_that_ended_before_tell_nothing_of_now():
+    text = scene_text(window_at(CRUISE, 100, ahead_of(CRUISE.rows(np.arange(70)), 20.0)))
+    assert "no road user was measured around this moment" in text
+
+
 def test_what_comes_after_the_keyframe_is_not_told():
     tracks = ahead_of(CRUISE.rows(np.arange(101, 201)), 20.0)
     assert scene_text(window_at(CRUISE, 100, tracks)) == scene_text(window_at(CRUISE, 100, NO_BOXES))
