@@ -1,7 +1,7 @@
 """Scene facts: what ego does, and what other road users are to it, from ego motion and obstacle tracks alone."""
 
 from coc_labeling.scene.conflicts import Conflict, find_conflicts, walker_beside
-from coc_labeling.scene.ego import Bend, find_bend, find_lane_change, find_stop
+from coc_labeling.scene.ego import Bend, find_bend, find_stop
 from coc_labeling.scene.facts import SceneFacts, SeenTrack, facts_until_keyframe, scene_facts
 from coc_labeling.scene.joining import joined_leads
 from coc_labeling.scene.path import DrivenPath
@@ -27,7 +27,6 @@ __all__ = [
     "facts_until_keyframe",
     "find_bend",
     "find_conflicts",
-    "find_lane_change",
     "find_sideways",
     "find_stop",
     "joined_leads",

@@ -1,13 +1,12 @@
-"""What ego itself does in a window: curves and turns, lane changes, stops."""
+"""What ego itself does in a window: curves and turns, and stops."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from coc_labeling.scene.path import DrivenPath
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
-from driving_clips.ego_motion import TICK_SEC, EgoMotion
+from driving_clips.ego_motion import TICK_SEC
 from driving_clips.geometry import Floats
 
 STANDING_MPS = 0.3
@@ -15,12 +14,6 @@ CURVE_MIN_TURN_RAD = 0.12
 # A bend below such a radius (m) that turns by at least so much (rad) is a turn at a junction, not a curve of the road.
 TURNS = ((25.0, 0.5), (50.0, 0.9))
 TURNING_RPS, TURNING_OVER_SEC = 0.03, 0.5  # slower changes of the heading are not part of a bend
-LANE_CHANGE_M = (2.4, 5.0)
-LANE_CHANGE_MAX_TURN_RAD = 0.06
-LANE_CHANGE_MIN_LENGTH_M = 25.0
-LANE_CHANGE_MIN_MPS = 8.0
-SHIFT_TICKS, SHIFT_STRIDE = (30, 45, 60, 80), 5  # lengths of stretches that are looked at, and from where on
-SHIFT_MIN_LENGTH_M = 15.0
 
 
 @dataclass(frozen=True)
@@ -77,42 +70,8 @@ def _whole_bend(inward: Floats, speed: Floats, first: int, last: int) -> tuple[i
     return first, last
 
 
-def find_lane_change(window: Window) -> tuple[Side, float] | None:
-    """Return side and offset in m of a lane change within the window, as far as the path alone shows one.
-
-    Ego's heading comes back to what it was while the path has moved by about a lane.
-    """
-    rows = slice(window.row, window.last_row + 1)
-    heading = window.ego.heading[window.row]
-    moved = window.ego.xyz[rows, :2] - window.ego.xyz[window.row, :2]
-    forward = moved @ np.array([np.cos(heading), np.sin(heading)])
-    left = moved @ np.array([-np.sin(heading), np.cos(heading)])
-    fast = window.ego.speed[window.row] >= LANE_CHANGE_MIN_MPS  # slower paths wind for all kinds of reasons
-    back = np.abs(np.unwrap(window.ego.heading[rows]) - heading)[-1] <= LANE_CHANGE_MAX_TURN_RAD
-    lowest, highest = LANE_CHANGE_M
-    if not (fast and back) or forward[-1] < LANE_CHANGE_MIN_LENGTH_M or not lowest <= abs(left[-1]) <= highest:
-        return None
-    return (Side.LEFT if left[-1] > 0 else Side.RIGHT), float(abs(left[-1]))
-
-
 def find_stop(window: Window) -> float | None:
     """Return in how many seconds ego comes to stand within the window; 0 where it stands already, else None."""
     speed = window.ego.speed[window.row : window.last_row + 1]
     standing = np.flatnonzero(speed < STANDING_MPS)
     return float(standing[0]) * TICK_SEC if len(standing) else None
-
-
-def lane_shifts(ego: EgoMotion, path: DrivenPath) -> list[tuple[float, float]]:
-    """Return the stretches of s where ego's path itself moves over by about a lane: seen from it, others seem to."""
-    heading, xy = np.unwrap(ego.heading), ego.xyz[:, :2]
-    found: list[tuple[float, float]] = []
-    for ticks in SHIFT_TICKS:
-        start = np.arange(0, len(ego) - ticks, SHIFT_STRIDE)
-        moved = xy[start + ticks] - xy[start]
-        forward = moved[:, 0] * np.cos(heading[start]) + moved[:, 1] * np.sin(heading[start])
-        left = -moved[:, 0] * np.sin(heading[start]) + moved[:, 1] * np.cos(heading[start])
-        back = np.abs(heading[start + ticks] - heading[start]) <= LANE_CHANGE_MAX_TURN_RAD
-        over = (np.abs(left) >= LANE_CHANGE_M[0] - 0.4) & (np.abs(left) <= LANE_CHANGE_M[1])
-        for first in start[back & over & (forward >= SHIFT_MIN_LENGTH_M)]:
-            found.append((float(path.ego_s[first]), float(path.ego_s[first + ticks])))
-    return found

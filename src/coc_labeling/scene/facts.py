@@ -14,18 +14,17 @@ from numpy.typing import NDArray
 
 from coc_labeling.scene.boxes import Boxes, UnreliableTracksError, distance_m, nearby, sound_boxes
 from coc_labeling.scene.clock import clock_offset_sec
-from coc_labeling.scene.ego import lane_shifts
 from coc_labeling.scene.finding_roles import find_roles
 from coc_labeling.scene.following import as_lead
 from coc_labeling.scene.path import DrivenPath
 from coc_labeling.scene.roles import Kind, Lead, Role
-from coc_labeling.scene.side_moves import SideMove
+from coc_labeling.scene.side_moves import SideMove, side_moves
 from coc_labeling.scene.tracks import on_ticks
 from coc_labeling.scene.users import LEAD_RANGE_M, RoadUsers, road_users
 from coc_labeling.scene.whole_tracks import WholeTracks, whole_tracks
 from coc_labeling.schema import Side
 from coc_labeling.windows import Window
-from driving_clips.ego_motion import TICK_US, EgoMotion
+from driving_clips.ego_motion import TICK_SEC, TICK_US, EgoMotion
 from driving_clips.geometry import Floats
 from driving_clips.obstacles import ObstacleTracks
 
@@ -176,7 +175,7 @@ def scene_facts(
     except UnreliableTracksError as error:
         return replace(unknown, problems=(*said, str(error)))
     users = road_users(on_ticks(whole, ego, rows), ego, rows, path)
-    roles = find_roles(users, first_tick, ego.heading[rows], lane_shifts(ego, path), driving_side)
+    roles = find_roles(users, first_tick, ego.heading[rows], _own_changes(ego, path), driving_side)
     seen_m = float(np.quantile(distance_m(boxes, ego), RANGE_QUANTILE))
     return replace(
         unknown,
@@ -188,6 +187,13 @@ def scene_facts(
         users=users,
         box_us=np.unique(boxes.t_us),
     )
+
+
+def _own_changes(ego: EgoMotion, path: DrivenPath) -> list[tuple[float, float]]:
+    """Return the stretches of s where ego changes lanes by its own path: seen from it, others seem to move over."""
+    moves = (move for move in side_moves(ego, ego.first_tick) if move.is_lane_change)
+    rows = (np.rint(np.array([move.starts_in_sec, move.ends_in_sec]) / TICK_SEC).astype(int) for move in moves)
+    return [(float(path.ego_s[first]), float(path.ego_s[last])) for first, last in rows]
 
 
 def facts_until_keyframe(window: Window) -> SceneFacts:

@@ -3,7 +3,7 @@ import pytest
 
 from builders.driving import drive
 from builders.scenes import window_at
-from coc_labeling.scene import find_bend, find_lane_change, find_stop
+from coc_labeling.scene import find_bend, find_stop
 
 CRUISE = drive(speed=10.0)
 
@@ -35,33 +35,6 @@ def test_a_heading_that_passes_pi_is_no_jump():
 
 def test_a_straight_road_has_no_bend():
     assert find_bend(window_at(CRUISE, 100)) is None
-
-
-def lane_change(side: int, frame: int = 80, metres: float = 3.5):
-    rate = metres * 2 * np.pi / (15.0 * 16)
-    inside = lambda t: (t >= 8) & (t < 12)  # noqa: E731
-    d = drive(speed=15.0, yaw_rate=lambda t: side * rate * np.sin(2 * np.pi * (t - 8) / 4) * inside(t))
-    return find_lane_change(window_at(d, frame))
-
-
-@pytest.mark.parametrize(("sign", "side"), [(1, "left"), (-1, "right")])
-def test_a_lane_change_has_a_side_and_an_offset(sign, side):
-    found, offset = lane_change(sign)
-    assert found == side
-    assert offset == pytest.approx(3.5, abs=0.2)
-
-
-@pytest.mark.parametrize("metres", [1.0, 8.0])
-def test_less_or_more_than_a_lane_is_no_lane_change(metres):
-    assert lane_change(1, metres=metres) is None
-
-
-def test_a_lane_change_half_done_is_none():
-    assert lane_change(1, frame=40) is None
-
-
-def test_a_curve_is_no_lane_change():
-    assert find_lane_change(window_at(drive(speed=10.0, yaw_rate=0.05), 50)) is None
 
 
 @pytest.mark.parametrize(("frame", "seconds"), [(100, 2.0), (119, 0.1), (130, 0.0), (59, None), (60, 6.0)])
