@@ -90,7 +90,7 @@ class ScriptedJudge:
 
 def rows_on(labels: Mapping[tuple[str, int], str]) -> Rows:
     """Return no rows yet, about labels whose hashes are given by clip and keyframe."""
-    return Rows(QUESTIONS, {moment: number for number, moment in enumerate(labels)}, list(labels.values()))
+    return Rows(QUESTIONS, {moment: number for number, moment in enumerate(labels)}, list(labels.values()).__getitem__)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from coc_labeling.checks.watching import SURE_RANGE_M
 from coc_labeling.judge.stages import Stage
 from coc_labeling.planting import WORDINGS, Error, Known, compose, plant
 from coc_labeling.scene import (
@@ -11,12 +12,12 @@ from coc_labeling.scene import (
     Role,
     SceneFacts,
     find_bend,
-    find_lane_change,
+    find_sideways,
     find_stop,
     scene_facts,
-    side_moves,
+    traffic_lines,
 )
-from coc_labeling.schema import Category, CoCLabel, Component, Relation, Side
+from coc_labeling.schema import Category, CoCLabel, Component, Relation
 from coc_labeling.windows import Window
 from driving_clips.ego_motion import TICK_SEC
 
@@ -91,27 +92,24 @@ def _composed(label: CoCLabel, wording: int) -> str:
 
 def known_of(label: CoCLabel, window: Window) -> Known:
     """Return what is known of a window; where something is not known, what keeps a planted error from being true."""
-    facts = None if window.obstacles is None else scene_facts(window.ego, window.obstacles)
+    facts = scene_facts(window.ego, window.obstacles, window.driving_side)
     first, last = window.keyframe.frame, window.ego.first_tick + window.last_row
     whole = window.info.missing_future_sec <= TICK_SEC
-    bend, change = find_bend(window), _lane_change(window, first, last)
+    bend, sideways = find_bend(window), find_sideways(window, traffic_lines(facts))
+    changes = sideways.changes if sideways else ()
     return Known(
         stands=find_stop(window) is not None or not whole,
-        has_lead=facts is None or bool(facts.during(first, last, _AHEAD)),
-        changes_lane=change,
+        has_lead=not _shows_everybody(facts, first) or bool(facts.during(first, last, _AHEAD)),
+        changes_lane=changes[0].side if changes else None,
         turns=bend.side if bend else None,
-        later=_emerged(label) or (_later(label, facts, first, last) if facts else None),
+        later=_emerged(label) or _later(label, facts, first, last),
         path_known=whole,
     )
 
 
-def _lane_change(window: Window, first: int, last: int) -> Side | None:
-    found = find_lane_change(window)
-    if found is not None:
-        return found[0]
-    left_sec = (last - first) * TICK_SEC
-    moves = (move for move in side_moves(window.ego, first) if move.is_lane_change)
-    return next((move.side for move in moves if move.starts_in_sec <= left_sec and move.ends_in_sec > 0), None)
+def _shows_everybody(facts: SceneFacts, tick: int) -> bool:
+    """Say whether a lead that no track shows at a tick is none."""
+    return facts.has_tracks and facts.observed_at(tick) and facts.range_m >= SURE_RANGE_M
 
 
 def _emerged(label: CoCLabel) -> Component | None:
@@ -122,7 +120,9 @@ def _emerged(label: CoCLabel) -> Component | None:
 
 
 def _later(label: CoCLabel, facts: SceneFacts, first: int, last: int) -> Component | None:
-    """Return a road user that came into sight only after the keyframe."""
+    """Return a road user that came into sight only after the keyframe; None where nobody was measured at it."""
+    if not facts.observed_at(first):
+        return None
     for role in facts.during(first, last, _RELATIONS):
         if role.first_seen_tick > first:
             return _component(label, role)

@@ -189,7 +189,7 @@ class Judging(ModelWork):
             "skipped": None if judgement.error else told,
             "prompt_version": prompts_of(question.stage).version,
             "question_hash": self.evaluator.hashes[question.stage],
-            "label_hash": self.labels.hashes[moment.number],
+            "label_hash": self.labels.hash_of(moment.number),
             "request_hash": calls[-1].request_hash if calls else None,
             "usage": (asked.usage if asked else Usage()).model_dump(),
         }

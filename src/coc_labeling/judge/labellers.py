@@ -8,10 +8,8 @@ import pyarrow.compute as pc
 
 from coc_labeling.errors import RecordError
 from coc_labeling.model_clients.vlm_wrappers.cloud import COMPATIBLE
-from coc_labeling.records import from_yaml
-from coc_labeling.results import ExperimentFolder
+from coc_labeling.results import KEY, ExperimentFolder, read_record
 from coc_labeling.schema import Provenance
-from driving_clips import files
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,10 @@ def labellers(run_dir: str, labels: pa.Table) -> list[Model]:
 
 def _made_by(run_dir: str, labels: pa.Table, row: int) -> Provenance | None:
     """Return who made a label, None where its record does not tell."""
-    clip_id, t_us = (labels.column(name)[row].as_py() for name in ("clip_id", "event_start_timestamp"))
-    path = ExperimentFolder(run_dir).record_path(clip_id, t_us)
+    clip_id, t_us = (labels.column(name)[row].as_py() for name in KEY)
     try:
-        return from_yaml(files.read_text(path), path, clip_id).provenance
-    except (RecordError, OSError, UnicodeDecodeError):
+        return read_record(ExperimentFolder(run_dir).record_path(clip_id, t_us), (clip_id, t_us)).provenance
+    except RecordError:
         return None
 
 

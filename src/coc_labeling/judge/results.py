@@ -14,6 +14,7 @@ from coc_labeling.judge.rows import Rows
 from driving_clips import files
 
 EVALUATIONS, CONTROLS, FINAL, CONFIG = "evaluations", "controls", "validation.json", "run_config.json"
+_LABELS = ' "labels": ['  # the line of validation.json from which on there is a label a line
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,24 @@ class JudgeFolder:
         """Write ``validation.json``: the content and, one a line, what was judged; they need not fit into memory."""
         head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
         with files.atomic_path(files.join(self.path, FINAL)) as path, files.open_append(path) as file:
-            file.write(f'{head},\n "labels": [')
+            file.write(f"{head},\n{_LABELS}")
             for number, label in enumerate(labels):
                 file.write(f"{',' if number else ''}\n  {json.dumps(label, ensure_ascii=False)}")
             file.write("\n ]\n}\n")
+
+
+def read_final(path: str) -> Any:
+    """Return the content of ``validation.json`` without its labels: of 300,000 they are a gigabyte, and are not read.
+
+    Raises:
+        OSError, ValueError, RecursionError: it cannot be read, or is no JSON.
+    """
+    head: list[bytes] = []
+    for line in files.lines_of(path):
+        if line.rstrip() == _LABELS.encode():
+            return json.loads(b"".join(head).rstrip().removesuffix(b",") + b"}")
+        head.append(line)
+    return json.loads(b"".join(head))  # somebody has written it anew
 
 
 def open_rows(path: str) -> IO[str]:

@@ -1,7 +1,7 @@
 """The rows of a judge as they are read back: numbers in memory, texts in their files."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -52,7 +52,7 @@ class Rows:
     Attributes:
         question_hashes: of how each stage is asked.
         numbers: of the labels, by clip and keyframe.
-        label_hashes: by number; empty where it is not known, which any row fits.
+        label_hash: that of a label as it is, by number; empty where it cannot be read, which no row fits.
         cells: (labels, stages) by telling.
         words: texts that many rows share.
         paths: the files, by number.
@@ -63,7 +63,7 @@ class Rows:
 
     question_hashes: Mapping[Stage, str]
     numbers: Mapping[tuple[str, int], int]
-    label_hashes: Sequence[str]
+    label_hash: Callable[[int], str]
     cells: dict[Telling, Cells] = field(default_factory=dict)
     words: list[str] = field(default_factory=lambda: [""])
     paths: list[str] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Rows:
             self.gone += 1
             return
         cells, at = self._of(Telling(row["telling"])), (number, stage - 1)
-        if self.label_hashes[number] not in ("", row["label_hash"]):
+        if row["label_hash"] != (self.label_hash(number) or None):
             cells["stale"][at] = True
             return
         evaluation = row["evaluation"]
@@ -108,7 +108,7 @@ class Rows:
     def _of(self, telling: Telling) -> Cells:
         """Return the cells of a telling; the system gives them memory as they are filled."""
         if telling not in self.cells:
-            self.cells[telling] = np.zeros((len(self.label_hashes), len(Stage)), CELL)
+            self.cells[telling] = np.zeros((max(self.numbers.values()) + 1, len(Stage)), CELL)
         return self.cells[telling]
 
     def _word(self, text: object) -> int:

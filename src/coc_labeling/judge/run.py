@@ -123,7 +123,7 @@ class _Setting:
 
     def rows(self) -> Rows:
         """Read what is there already."""
-        found = Rows(self.hashes, self.labels.numbers, self.labels.hashes)
+        found = Rows(self.hashes, self.labels.numbers, self.labels.hash_of)
         self.folder.read_into(found)
         return found
 
@@ -225,8 +225,9 @@ def _folder_name(config: RunConfig) -> str:
 
 def _notices(setting: _Setting) -> list[str]:
     notices = []
-    if setting.labels.abstentions:
-        notices.append(f"{setting.labels.abstentions} records are abstentions: there is nothing to judge in them")
+    abstentions = setting.labels.abstentions + setting.selection.abstentions
+    if abstentions:
+        notices.append(f"{abstentions} records are abstentions: there is nothing to judge in them")
     if not setting.models:
         notices.append("the labels do not say which model made them: whether the judge is another one is not known")
     if setting.self_judged:

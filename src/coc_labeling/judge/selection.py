@@ -17,15 +17,15 @@ from coc_labeling.judge.questions import Due, Judged, Pending
 from coc_labeling.judge.stages import Stage
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.prompts import text_hash
-from coc_labeling.records import from_yaml
-from coc_labeling.results import LABEL, ExperimentFolder, load_labels
+from coc_labeling.results import KEY, LABEL, ExperimentFolder, load_labels, read_record
 from coc_labeling.schema import CoCLabel
+from coc_labeling.up_to_date import STAMP, bring_up_to_date, current_row
 from coc_labeling.work import GroupTask, item_of
 from driving_clips import files
 
 Row = TypeVar("Row")
 Moment = tuple[str, int]  # clip id, keyframe in microseconds
-_COLUMNS = ("clip_id", "event_start_timestamp", "status", "model", "label")
+_COLUMNS = (*KEY, "status", "model", "label", *STAMP)
 _ROWS_AT_ONCE = 1000
 
 
@@ -37,17 +37,20 @@ class Selection:
         pending: the labels of this shard with all their questions.
         unreadable: labels that can be read neither from the table nor from their record, by the record's name, with
             the reason.
+        abstentions: how many records hold none any more.
     """
 
     pending: list[Pending]
     unreadable: dict[str, str]
+    abstentions: int
 
 
 @dataclass(frozen=True)
 class Labels:
     """The labels of an experiment, sorted by clip and keyframe; the number of a label is its row.
 
-    They stay texts until they are asked about: read, 300,000 of them would fill the memory.
+    They stay texts until they are asked about: read, 300,000 of them would fill the memory. Each is looked up once, as
+    its record says then.
 
     Attributes:
         run_dir: the experiment.
@@ -55,7 +58,6 @@ class Labels:
         abstentions: how many records have none.
         unread: records that cannot be read, by their names, with the reason.
         numbers: of the labels, by clip and keyframe.
-        hashes: of the labels, by number; empty where it is not known.
     """
 
     run_dir: str
@@ -63,36 +65,56 @@ class Labels:
     abstentions: int
     unread: Mapping[str, str]
     numbers: Mapping[Moment, int]
-    hashes: list[str]
-    _of_records: dict[int, str] = field(default_factory=dict)
+    _hashes: dict[int, str] = field(init=False, default_factory=dict)  # of those that have been looked up
+    _changed: dict[int, str] = field(init=False, default_factory=dict)  # those that the table has not, or not so
 
     def __len__(self) -> int:
-        return len(self.hashes)
+        return len(self.table)
 
-    def read(self, number: int, moment: Moment) -> None:
-        """Make sure that a label can be read: from the table, or its record where that has none or an older one.
+    def read(self, number: int) -> CoCLabel:
+        """Return a label as its record says now; an abstention where that has none any more.
 
         Raises:
-            RecordError, OSError, ValueError: from neither.
+            RecordError: it can be read neither from the table nor from its record.
         """
         text = self._text(number)
         if text is not None:
             with contextlib.suppress(ValidationError):
-                CoCLabel.model_validate_json(text)
-                return
-        path = ExperimentFolder(self.run_dir).record_path(*moment)
-        label = from_yaml(files.read_text(path), path, moment[0]).label
-        self._of_records[number] = label.model_dump_json(exclude_none=True)
-        self.hashes[number] = self.hashes[number] or text_hash(self._of_records[number])
+                return CoCLabel.model_validate_json(text)
+        # Written by another version, or in no table and its file is gone.
+        moment = self._moment(number)
+        label = read_record(ExperimentFolder(self.run_dir).record_path(*moment), moment).label
+        self._changed[number] = label.model_dump_json(exclude_none=True)
+        return label
+
+    def hash_of(self, number: int) -> str:
+        """Return the hash of a label as its record says now; empty where that cannot be read."""
+        with contextlib.suppress(RecordError):
+            self._text(number)
+        return self._hashes.get(number, "")
+
+    def _text(self, number: int) -> str | None:
+        in_table: str | None = self.table.column("label")[number].as_py()
+        if number not in self._hashes:
+            row = {name: self.table.column(name)[number].as_py() for name in (*KEY, *STAMP)}
+            now = current_row(row | {"label": in_table}, self.run_dir)["label"]
+            if now is None:
+                return None
+            if now != in_table:
+                self._changed[number] = now
+            self._hashes[number] = text_hash(now)
+        return self._changed.get(number, in_table)
+
+    def _moment(self, number: int) -> Moment:
+        clip_id, t_us = (self.table.column(name)[number].as_py() for name in KEY)
+        return clip_id, t_us
 
     def judged(self, pending: Pending) -> Judged:
         """Return a moment with its label, which has been read before."""
-        text = self._of_records.get(pending.number) or self._text(pending.number)
-        label = CoCLabel.model_validate_json(text or "")
         return Judged(
             pending.clip_id,
             pending.t_us,
-            label=label,
+            label=self.read(pending.number),
             number=pending.number,
             due=pending.due,
             turn=pending.turn,
@@ -108,10 +130,6 @@ class Labels:
         assert isinstance(moment, Pending)
         return self.judged(moment)
 
-    def _text(self, number: int) -> str | None:
-        text: str | None = self.table.column("label")[number].as_py()
-        return text
-
 
 def labels_of(run_dir: str) -> Labels:
     """Return the labels of an experiment, or of record files of another tool.
@@ -120,7 +138,9 @@ def labels_of(run_dir: str) -> Labels:
         CocLabelingError: neither is there, or none of the records has a label.
     """
     table, unread = _table_of(run_dir)
-    labels = table.filter(pc.equal(table.column("status"), LABEL))
+    is_label = pc.equal(table.column("status"), LABEL)
+    others, _ = bring_up_to_date(table.filter(pc.invert(is_label)), run_dir, len(table))
+    labels = pa.concat_tables([table.filter(is_label), others.filter(pc.equal(others.column("status"), LABEL))])
     records = len(table)
     if not len(labels):
         first = f", such as {min(unread.values())}" if unread else ""
@@ -128,17 +148,16 @@ def labels_of(run_dir: str) -> Labels:
             f"{run_dir}: expected labels, found {records} records without one and {len(unread)} that cannot be "
             f"read{first}. Nothing to judge."
         )
-    ordered = labels.sort_by([("clip_id", "ascending"), ("event_start_timestamp", "ascending")]).combine_chunks()
-    del table, labels
+    ordered = labels.sort_by([(name, "ascending") for name in KEY]).combine_chunks()
+    del table, labels, others
     pa.default_memory_pool().release_unused()  # what reading has left over is more than what is kept
     numbers: dict[Moment, int] = {}
-    hashes: list[str] = []
+    first_row = 0
     for batch in ordered.to_batches(_ROWS_AT_ONCE):
-        clips, times, texts = (batch.column(name).to_pylist() for name in (*_COLUMNS[:2], "label"))
-        numbers.update(zip(zip(clips, times, strict=True), range(len(hashes), len(hashes) + len(clips)), strict=True))
-        # Tables that are older than the column: the hash of a label that is not looked at is not known.
-        hashes += ["" if text is None else text_hash(text) for text in texts]
-    return Labels(run_dir, ordered, records - len(ordered), unread, numbers, hashes)
+        moments = zip(*(batch.column(name).to_pylist() for name in KEY), strict=True)
+        numbers.update(zip(moments, range(first_row, first_row + len(batch)), strict=True))
+        first_row += len(batch)
+    return Labels(run_dir, ordered, records - len(ordered), unread, numbers)
 
 
 def _table_of(run_dir: str) -> tuple[pa.Table, dict[str, str]]:
@@ -163,18 +182,22 @@ def select(labels: Labels, stages: Sequence[Stage], sample: int | None, controls
     turns = {number: turn for turn, (_, number) in enumerate(_spread(chosen, controls))}
     alone = tuple(Due(stage) for stage in stages)
     controlled = (*alone, *(Due(stage, telling) for telling in (Telling.TWIN, Telling.PLANTED) for stage in stages))
-    pending, unreadable = [], {item: why for item, why in labels.unread.items() if item.partition("/")[0] in shard}
+    pending, abstentions = [], 0
+    unreadable = {item: why for item, why in labels.unread.items() if item.partition("/")[0] in shard}
     for moment, number in chosen:
         if moment[0] not in shard:
             continue
         try:
-            labels.read(number, moment)
-        except (RecordError, OSError, ValueError) as error:
+            label = labels.read(number)
+        except RecordError as error:
             unreadable[item_of(*moment)] = " ".join(str(error).split())
+            continue
+        if label.abstention is not None:
+            abstentions += 1
             continue
         due = controlled if number in turns else alone
         pending.append(Pending(*moment, number=number, due=due, turn=turns.get(number, 0)))
-    return Selection(pending, unreadable)
+    return Selection(pending, unreadable, abstentions)
 
 
 def _spread(rows: Sequence[Row], count: int | None) -> list[Row]:

@@ -11,6 +11,7 @@ from coc_labeling.judge.separation import Informativeness, Scores, informativene
 from coc_labeling.judge.stages import Stage
 
 NO_DECISION = "none"
+BINS = 10
 
 
 def informative(rows: Rows) -> Informativeness:
@@ -40,14 +41,21 @@ def _scored(rows: Rows, telling: Telling) -> int:
 
 
 def statistics_of(rows: Rows) -> dict[str, Any]:
-    """Return counts, and mean and median of each score: of all labels, and by decision on speed."""
+    """Return counts, and mean and median of each score: of all labels, and by decision on speed.
+
+    ``bins`` are the labels by tenth of each score, ``decisions`` the labels by decision on speed.
+    """
     cells = rows.table(Telling.LABEL)
     evaluated = cells["kind"] == Kind.EVALUATED
     decisions = {rows.words[number] or NO_DECISION: number for number in np.unique(cells["decision"][evaluated])}
+    asked = np.any(cells["kind"] != Kind.UNKNOWN, axis=1)
+    decided = cells["decision"].max(axis=1, initial=0)[asked]  # 0 for a stage that was not asked about
     return {
-        "labels": int(np.sum(np.any(cells["kind"] != Kind.UNKNOWN, axis=1))),
+        "labels": int(np.sum(asked)),
+        "decisions": {name: int(np.sum(decided == decisions[name])) for name in sorted(decisions)},
         "counts": {stage.title: _counts(cells[:, stage - 1]) for stage in _asked(rows)},
         "scores": _scores(cells, evaluated),
+        "bins": {name: _bins(column) for name, column in _columns(cells, evaluated)},
         "by_longitudinal": {
             name: _scores(cells, evaluated & (cells["decision"] == decisions[name])) for name in sorted(decisions)
         },
@@ -68,14 +76,26 @@ def _counts(cells: Cells) -> dict[str, int]:
 def _scores(cells: Cells, chosen: np.ndarray) -> dict[str, dict[str, float]]:
     """Return mean, median and count of each score of the chosen cells, (labels, stages)."""
     found = {}
+    for name, column in _columns(cells, chosen):
+        mean, median = (round(float(value), 4) for value in (np.mean(column), np.median(column)))
+        found[name] = {"mean": mean, "median": median, "n": len(column)}
+    return found
+
+
+def _columns(cells: Cells, chosen: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each score that there is any of, with its values in the chosen cells, (labels, stages)."""
     for stage in Stage:
         scores = cells["scores"][:, stage - 1][chosen[:, stage - 1]]
         for number, name in enumerate(stage.scores):
             column = scores[:, number][~np.isnan(scores[:, number])]
             if len(column):
-                mean, median = (round(float(value), 4) for value in (np.mean(column), np.median(column)))
-                found[name] = {"mean": mean, "median": median, "n": len(column)}
-    return found
+                yield name, column
+
+
+def _bins(scores: np.ndarray) -> list[int]:
+    """Return how many scores lie in each tenth from 0 to 1; 0.3 begins one, though 0.3 * 10 is less than 3."""
+    tenths = np.minimum((scores * BINS + 1e-9).astype(np.intp), BINS - 1)
+    return [int(count) for count in np.bincount(tenths, minlength=BINS)]
 
 
 _OF_LABEL = ("clip_id", "event_timestamp", "yaml_path", "video_segment", "source_video_path", "coc_label")

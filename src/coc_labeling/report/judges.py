@@ -1,20 +1,18 @@
 """What models scored that judged the labels of a run, and whether their scores mean anything."""
 
-import json
 import shlex
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coc_labeling.judge.results import FINAL
+from coc_labeling.judge.results import FINAL, read_final
 from coc_labeling.judge.stages import INVENTED, Stage
+from coc_labeling.judge.summary import BINS
 from coc_labeling.report.runs import Run
 from coc_labeling.report.tables import dig
 from driving_clips import files
 
 FOLDER = "validation"  # of a run; each judge has a folder in it
-BINS = 10
 
 
 @dataclass(frozen=True)
@@ -23,21 +21,18 @@ class ScoreRow:
 
     Attributes:
         name: as in files.
+        count: how many labels have it.
         mean, median: of the labels' scores, 0 to 1.
-        bins: labels by tenth of the score.
+        bins: labels by tenth of the score; none where the file does not tell.
         auc: how often it ranks a label above one with a planted error; None where that was not measured.
     """
 
     name: str
-    mean: float
-    median: float
+    count: int
+    mean: float | None
+    median: float | None
     bins: tuple[int, ...]
     auc: float | None
-
-    @property
-    def count(self) -> int:
-        """How many labels have it."""
-        return sum(self.bins)
 
     @property
     def zero_is_good(self) -> bool:
@@ -47,14 +42,25 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class StageRows:
-    """A stage: how many questions ended how, whether it separates (None: not measured), and its scores."""
+    """A stage of a judge.
+
+    Attributes:
+        name: as in files.
+        evaluated, skipped, errors: how many questions ended how.
+        separates: whether it scores planted errors lower; None where that was not measured.
+        auc, lower: how often a twin scores higher than a planted label, and the lower end of its 95 % interval.
+        planted: errors that it was measured by.
+        scores: those that there are.
+    """
 
     name: str
     evaluated: int
     skipped: int
     errors: int
-    auc: float | None
     separates: bool | None
+    auc: float | None
+    lower: float | None
+    planted: int
     scores: list[ScoreRow]
 
 
@@ -95,9 +101,14 @@ class JudgeResult:
     cost_usd: float | None
 
     @property
-    def score_names(self) -> list[tuple[str, str]]:
+    def score_names(self) -> list[tuple[StageRows, str]]:
         """Stage and name of each score there is."""
-        return [(stage.name, score.name) for stage in self.stages for score in stage.scores]
+        return [(stage, score.name) for stage in self.stages for score in stage.scores]
+
+    @property
+    def separating(self) -> list[str]:
+        """The stages that score planted errors lower, by name."""
+        return [stage.name for stage in self.stages if stage.separates]
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,7 @@ def judged(runs: Sequence[Run]) -> Judged:
 def _read(run: Run, path: str) -> JudgeResult | str:
     """Return a judge's results, or why they cannot be shown."""
     try:
-        content = json.loads(files.read_text(path))
+        content = read_final(path)
     except (OSError, ValueError, RecursionError) as error:
         return f"{path}: cannot be read and is left out ({' '.join(str(error).split())[:300]})."
     if not isinstance(dig(content, "judge"), dict) or not isinstance(dig(content, "summary"), dict):
@@ -143,8 +154,7 @@ def _read(run: Run, path: str) -> JudgeResult | str:
 
 def _result(run: Run, path: str, content: Mapping[str, Any]) -> JudgeResult:
     judge, summary = content["judge"], content["summary"]
-    labels = [row for row in _list(content.get("labels")) if isinstance(row, dict)]
-    stages = [_stage(stage, content, labels) for stage in Stage if dig(summary, "counts", stage.title) is not None]
+    stages = [_stage(stage, content) for stage in Stage if dig(summary, "counts", stage.title) is not None]
     names = [score.name for stage in stages for score in stage.scores]
     tokens = summary.get("tokens")
     informative = judge.get("informative")
@@ -161,48 +171,48 @@ def _result(run: Run, path: str, content: Mapping[str, Any]) -> JudgeResult:
         labels=_count(summary.get("labels")),
         outdated=_count(summary.get("outdated_rows")),
         stages=stages,
-        decisions=_decisions(labels, dig(summary, "by_longitudinal"), names),
+        decisions=_decisions(summary, names),
         tokens={key: _count(value) for key, value in tokens.items()} if isinstance(tokens, dict) else {},
         cost_usd=_number(summary.get("cost_usd")),
     )
 
 
-def _stage(stage: Stage, content: Mapping[str, Any], labels: Iterable[Mapping[str, Any]]) -> StageRows:
+def _stage(stage: Stage, content: Mapping[str, Any]) -> StageRows:
     counts, of_stage = (dig(content, *way, stage.title) for way in (("summary", "counts"), ("judge", "auc_by_stage")))
-    evaluations = [dig(row, "evaluation", stage.title) for row in labels]
-    scores = []
-    for name in stage.scores:
-        values = [value for one in evaluations if (value := _number(dig(one, name))) is not None]
-        if values:
-            bins = [0] * BINS
-            for value in values:
-                bins[min(max(int(value * BINS + 1e-9), 0), BINS - 1)] += 1
-            auc = _number(dig(content, "judge", "auc_by_score", name, "auc"))
-            scores.append(ScoreRow(name, statistics.fmean(values), statistics.median(values), tuple(bins), auc))
     separates = dig(of_stage, "separates")
     evaluated, skipped, errors = (_count(dig(counts, kind)) for kind in ("evaluated", "skipped", "errors"))
     return StageRows(
-        stage.title,
-        evaluated,
-        skipped,
-        errors,
-        _number(dig(of_stage, "auc")),
-        separates if isinstance(separates, bool) else None,
-        scores,
+        name=stage.title,
+        evaluated=evaluated,
+        skipped=skipped,
+        errors=errors,
+        separates=separates if isinstance(separates, bool) else None,
+        auc=_number(dig(of_stage, "auc")),
+        lower=_number(dig(of_stage, "lower")),
+        planted=_count(dig(of_stage, "n_planted")),
+        scores=[score for name in stage.scores if (score := _score(name, content)).count],
     )
 
 
-def _decisions(
-    labels: Iterable[Mapping[str, Any]], means: object, names: Sequence[str]
-) -> list[tuple[str, int, list[float | None]]]:
+def _score(name: str, content: Mapping[str, Any]) -> ScoreRow:
+    own = dig(content, "summary", "scores", name)
+    bins = tuple(map(_count, _list(dig(content, "summary", "bins", name))))
+    return ScoreRow(
+        name=name,
+        count=_count(dig(own, "n")),
+        mean=_number(dig(own, "mean")),
+        median=_number(dig(own, "median")),
+        bins=bins if len(bins) == BINS and min(bins) >= 0 else (),
+        auc=_number(dig(content, "judge", "auc_by_score", name, "auc")),
+    )
+
+
+def _decisions(summary: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, int, list[float | None]]]:
+    means = summary.get("by_longitudinal")
     if not isinstance(means, dict):
         return []
-    counted: dict[str, int] = {}
-    for row in labels:
-        decision = str(row.get("longitudinal") or "none")
-        counted[decision] = counted.get(decision, 0) + 1
     rows = [
-        (name, counted.get(name, 0), [_number(dig(scores, score, "mean")) for score in names])
+        (name, _count(dig(summary, "decisions", name)), [_number(dig(scores, score, "mean")) for score in names])
         for name, scores in means.items()
     ]
     return sorted(rows, key=lambda row: (-row[1], row[0]))

@@ -5,11 +5,14 @@ import pytest
 
 from builders.asked import CLIP, recorded_window
 from builders.driving import drive
+from builders.scenes import NO_BOXES, ahead_of, boxes, together
+from coc_labeling.judge import controls
 from coc_labeling.judge.controls import NOTICED_IN, Telling, control_of, known_of, twin_of
 from coc_labeling.judge.stages import Stage
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.planting import WORDINGS, Error, compose, plant
-from coc_labeling.schema import CoCLabel
+from coc_labeling.scene import scene_facts
+from coc_labeling.schema import CoCLabel, Side
 from coc_labeling.windows import Window
 from driving_clips.obstacles import ObstacleTracks
 
@@ -92,11 +95,49 @@ def test_without_tracks_no_vehicle_is_called_a_phantom():
     assert known_of(LABEL, window()).later is None
 
 
+def test_a_vehicle_is_a_phantom_where_the_tracks_would_show_it():
+    d = drive()
+    far = boxes("far", d.x + 70.0, 12.0, d.t_us)  # others are measured, and far enough
+    near = boxes("near", d.x + 20.0, 12.0, d.t_us)
+    late = far.select(far.t_us > 6_000_000)
+    assert not known_of(LABEL, window(obstacles=far)).has_lead
+    assert known_of(LABEL, window(obstacles=together(far, ahead_of(d, 20.0)))).has_lead
+    for nothing_known in (NO_BOXES, near, late):
+        assert known_of(LABEL, window(obstacles=nothing_known)).has_lead
+
+
+def test_where_tracks_cannot_be_relied_on_no_vehicle_is_called_a_phantom(monkeypatch):
+    """As where their clock is off: then there are no roles, which is no sign of an empty road."""
+    d = drive()
+    shown = window(obstacles=boxes("far", d.x + 70.0, 12.0, d.t_us))
+    facts = replace(scene_facts(shown.ego, None), problems=("the clock is off",))
+    monkeypatch.setattr(controls, "scene_facts", lambda *_: facts)
+    assert known_of(LABEL, shown).has_lead
+
+
+@pytest.mark.parametrize(("sign", "side"), [(1, "left"), (-1, "right")])
+def test_a_lane_change_is_known(sign, side):
+    rate = 3.5 * 2 * np.pi / (15.0 * 16)
+    ego = drive(speed=15.0, yaw_rate=lambda t: sign * rate * np.sin(np.pi * (t - 6) / 2) * ((t >= 6) & (t < 10)))
+    assert known_of(LABEL, recorded_window(ego)).changes_lane == side
+    assert known_of(LABEL, window()).changes_lane is None
+
+
+def test_the_side_that_traffic_keeps_to_is_handed_on(monkeypatch):
+    handed = []
+    monkeypatch.setattr(controls, "scene_facts", lambda *given: handed.append(given[2]) or scene_facts(*given))
+    known_of(LABEL, window(driving_side=Side.LEFT))
+    assert handed == [Side.LEFT]
+
+
 def test_whoever_is_seen_only_later_is_a_cause_of_the_future():
-    known = known_of(LABEL, window(obstacles=tracks(start_sec=6.0)))
+    d = drive()
+    beside = boxes("9", d.x - 20.0, 12.0, d.t_us)  # others are measured at the keyframe
+    known = known_of(LABEL, window(obstacles=together(beside, tracks(start_sec=6.0))))
     assert (known.later.relation, known.later.track_id, known.later.id) == ("oncoming", "7", "c2")
     assert "oncoming automobile" in known.later.description
-    assert known_of(LABEL, window(obstacles=tracks(start_sec=3.0))).later is None
+    assert known_of(LABEL, window(obstacles=together(beside, tracks(start_sec=3.0)))).later is None
+    assert known_of(LABEL, window(obstacles=tracks(start_sec=6.0))).later is None
 
 
 def test_what_the_labeller_itself_calls_later_is_taken():

@@ -8,7 +8,7 @@ from batch_runs.shards import Shard
 from builders.judges import rows_on
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.judge.controls import Telling
-from coc_labeling.judge.results import JudgeFolder, refuse_experiment
+from coc_labeling.judge.results import JudgeFolder, read_final, refuse_experiment
 from coc_labeling.judge.rows import Kind, Rows
 
 
@@ -99,3 +99,15 @@ def test_a_folder_of_records_is_refused(tmp_path):
     (tmp_path / "labels.shard-0-of-2.parquet").write_bytes(b"")
     with pytest.raises(CocLabelingError, match="this is an experiment"):
         refuse_experiment(str(tmp_path))
+
+
+@pytest.mark.parametrize("labels", [[], [{"coc_label": "Stop."}, {"coc_label": 'a "labels": ['}]])
+def test_the_final_file_is_read_without_its_labels(tmp_path, labels):
+    content = {"judge": {"reason": ' "labels": ['}, "summary": {"labels": len(labels)}}
+    folder = JudgeFolder(str(tmp_path))
+    folder.write_final(content, labels)
+    path = tmp_path / "validation.json"
+    assert json.loads(path.read_text()) == content | {"labels": labels}
+    assert read_final(str(path)) == content
+    path.write_text(json.dumps(content | {"labels": labels}))
+    assert read_final(str(path)) == content | {"labels": labels}

@@ -78,12 +78,12 @@ def test_only_scores_of_today_s_labels_and_questions_count(tmp_path, change, cou
     assert (len(list(rows.labels())), rows.outdated) == (counted, outdated)
 
 
-def test_a_label_that_is_not_known_is_not_taken_to_have_changed(tmp_path):
+def test_of_a_label_that_cannot_be_read_no_score_counts(tmp_path):
     path = tmp_path / "rows"
-    read(path, row())
+    read(path, row(label_hash=""), row())
     rows = rows_on({("a", 5): ""})
     rows.read(str(path))
-    assert rows.kind(0, EVIDENCE) is Kind.EVALUATED
+    assert (rows.kind(0, EVIDENCE), rows.outdated) == (Kind.UNKNOWN, 1)
 
 
 def test_texts_are_read_again_from_their_files(tmp_path):

@@ -34,9 +34,10 @@ from coc_labeling.prompts import judge as judge_prompts
 
 ALONE = ("--controls", 0)
 STAGES = len(Stage)
-THEIRS = """event_start_frame: 60
+MOMENT = """event_start_frame: 60
 event_start_timestamp: 6000000
-final_content:
+"""
+THEIRS = """final_content:
   ego_behavior_schema:
     effect_on_ego_behavior: Stop for the red light ahead.
 """
@@ -497,6 +498,17 @@ def test_a_label_that_has_changed_is_judged_again_and_its_old_score_is_not_used(
     assert len(final["labels"]) == len(MOMENTS)
 
 
+def test_a_record_that_was_edited_by_hand_is_judged_as_it_is_now(judged):
+    judged(*ALONE, "--stages", 3)
+    record = judged.run_dir / "clip_1" / "cot_6000000.yaml"
+    record.write_text(record.read_text().replace("Keep the distance to the white van, says", "Hug the elephant, says"))
+    asked = judged.asked
+    assert judged(*ALONE, "--stages", 3).code == 0
+    assert judged.asked == asked + 1
+    assert judged.rows()[-1]["coc_label"].startswith("Hug the elephant")
+    assert [label["coc_label"][:7] for label in judged.final()["labels"]].count("Hug the") == 1
+
+
 def test_a_run_that_is_killed_goes_on_and_asks_only_what_is_missing(judged, server):
     good, enough = server.answer, threading.Semaphore(0)
 
@@ -598,8 +610,8 @@ def test_a_value_that_does_not_fit_is_named(judged, change):
 def test_records_of_another_tool_are_judged_where_the_drives_are_told(model, server, tmp_path):
     run_dir = tmp_path / "theirs"
     texts = {
-        "clip_0/cot_6000000.yaml": THEIRS,
-        "clip_1/cot_6000000.yaml": f"results:\n{textwrap.indent(THEIRS, '  ')}",
+        "clip_0/cot_6000000.yaml": THEIRS,  # its moment is told by its name alone
+        "clip_1/cot_6000000.yaml": f"results:\n{textwrap.indent(MOMENT + THEIRS, '  ')}",
         "clip_2/cot_6000000.yaml": "[broken",
     }
     for name, text in texts.items():

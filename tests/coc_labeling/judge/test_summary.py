@@ -1,7 +1,10 @@
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders.judges import rows_on
 from coc_labeling.judge.rows import Rows
@@ -53,8 +56,18 @@ def test_scores_are_summed_up_by_decision_and_controls_are_left_out(tmp_path):
     assert told["scores"]["causal_evidence_score"] == {"mean": 0.6, "median": 0.6, "n": 3}
     assert told["by_longitudinal"]["stop"]["causal_evidence_score"] == {"mean": 0.4, "median": 0.4, "n": 2}
     assert told["by_longitudinal"]["none"]["causal_evidence_score"]["n"] == 1
+    assert told["decisions"] == {"none": 1, "stop": 3}
+    assert told["bins"]["causal_evidence_score"] == [0, 0, 1, 0, 0, 0, 1, 0, 0, 1]
     assert informative(found).planted == 1
     assert found.model_ids == ["m"]
+
+
+@given(st.lists(st.sampled_from([n / 10 for n in range(11)]), min_size=1, max_size=11))
+def test_a_tenth_begins_with_its_own_lower_edge(scores):
+    with TemporaryDirectory() as folder:
+        rows = [row(score, event_timestamp=number) for number, score in enumerate(scores)]
+        bins = statistics_of(rows_of(Path(folder), *rows))["bins"]["causal_evidence_score"]
+    assert bins == [sum(min(round(10 * score), 9) == tenth for score in scores) for tenth in range(10)]
 
 
 def test_a_twin_counts_only_beside_its_planted_label(tmp_path):
@@ -85,7 +98,14 @@ def test_a_score_that_was_not_asked_for_is_none_in_the_file_and_in_no_mean(tmp_p
 
 def test_no_rows_come_to_nothing(tmp_path):
     found = rows_on({})
-    assert statistics_of(found) == {"labels": 0, "counts": {}, "scores": {}, "by_longitudinal": {}}
+    assert statistics_of(found) == {
+        "labels": 0,
+        "decisions": {},
+        "counts": {},
+        "scores": {},
+        "bins": {},
+        "by_longitudinal": {},
+    }
     assert informative(found).informative is None
     assert (list(joined(found)), found.model_ids, found.outdated) == ([], [], 0)
 

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from builders.pages import report
+from coc_labeling.judge.results import JudgeFolder
 from coc_labeling.report.judges import judged
 from coc_labeling.report.page import usd
 from coc_labeling.report.runs import find_runs
 
 HOSTILE = "<script>alert(4)</script>"
-SCORES = {"visual_evidence_score": 0.75, "scene_factor_hallucination_score": 0.0}
+SCORES = ("visual_evidence_score", "scene_factor_hallucination_score")
 
 
 def validation(**judge: object) -> dict:
     """Return results of two labels, scored in the first stage only."""
-    evaluations = [SCORES, SCORES | {"visual_evidence_score": 1.0}]
     return {
         "judge": {
             "name": "judge-model",
@@ -23,7 +23,7 @@ def validation(**judge: object) -> dict:
             "self_judged": False,
             "informative": True,
             "reason": "evidence: planted errors are told apart",
-            "auc_by_stage": {"evidence": {"auc": 0.9, "separates": True}},
+            "auc_by_stage": {"evidence": {"auc": 0.9, "lower": 0.7, "n_planted": 7, "separates": True}},
             "auc_by_score": {"visual_evidence_score": {"auc": 0.875}, "scene_factor_hallucination_score": None},
             "n_true": 6,
             "n_planted": 7,
@@ -31,14 +31,33 @@ def validation(**judge: object) -> dict:
         | judge,
         "summary": {
             "labels": 2,
+            "decisions": {"follow_lead": 2},
             "counts": {"evidence": {"evaluated": 2, "skipped": 3, "errors": 1}},
+            "scores": {
+                "visual_evidence_score": {"mean": 0.875, "median": 0.875, "n": 2},
+                "scene_factor_hallucination_score": {"mean": 0.0, "median": 0.0, "n": 2},
+            },
+            "bins": {"visual_evidence_score": [0, 0, 0, 0, 0, 0, 0, 1, 0, 1]},
             "by_longitudinal": {"follow_lead": {name: {"mean": 0.5} for name in SCORES}},
             "outdated_rows": 4,
             "tokens": {"prompt_tokens": 1000, "response_tokens": 200, "reasoning_tokens": 20, "cached_tokens": 250},
             "cost_usd": 0.5,
         },
-        "labels": [{"longitudinal": "follow_lead", "evaluation": {"evidence": one}} for one in evaluations],
+        "labels": [],
     }
+
+
+def with_stages(**separates: bool | None) -> dict:
+    """Return results of stages that separate, do not, or were not measured."""
+    content = validation(
+        auc_by_stage={
+            name: None if own is None else {"auc": 0.9 if own else 0.5, "lower": 0.7, "n_planted": 7, "separates": own}
+            for name, own in separates.items()
+        },
+        informative=None if set(separates.values()) == {None} else False not in separates.values(),
+    )
+    content["summary"]["counts"] = {name: {"evaluated": 2} for name in separates}
+    return content
 
 
 @pytest.fixture
@@ -66,17 +85,54 @@ def test_scores_are_shown_by_stage_and_by_decision(run, tmp_path):
     write(run, validation())
     said = report(tmp_path, run, sample=0).said
     assert "judge-model 2 labels of" in said
-    assert "evidence 2 scored, 3 with nothing to judge, 1 errors · separates, AUC 0.90" in said
+    assert "evidence yes 7 0.90 0.70" in said
+    assert "evidence 2 scored, 3 with nothing to judge, 1 errors visual evidence score" in said
     assert "visual evidence score 2 0.88 0.88 0.88" in said
-    assert "scene factor hallucination score 0 is good 2 0.00 0.00 –" in said
+    assert "scene factor hallucination score 0 is good 2 0.00 0.00 – –" in said
     assert "follow lead 2 0.50 0.50" in said
     assert "4 scores are of labels that have changed" in said
 
 
-def test_distribution_has_a_bin_for_each_tenth(run):
+def test_distribution_is_that_of_the_file(run):
     write(run, validation())
     (stage,) = judged(find_runs([str(run)])).results[0].stages
-    assert stage.scores[0].bins == (0, 0, 0, 0, 0, 0, 0, 1, 0, 1)
+    assert [score.bins for score in stage.scores] == [(0, 0, 0, 0, 0, 0, 0, 1, 0, 1), ()]
+
+
+def test_labels_are_not_read(run):
+    """There may be 300,000 of them, of some kilobytes each."""
+    content = validation()
+    folder = run / "validation" / "judge-model"
+    folder.mkdir(parents=True)
+    del content["labels"]
+    JudgeFolder(str(folder)).write_final(content, [{"coc_label": "Stop."}])
+    path = folder / "validation.json"
+    path.write_text(path.read_text().replace('"Stop."', "no JSON"))
+    assert judged(find_runs([str(run)])).results[0].labels == 2
+
+
+@pytest.mark.parametrize(
+    ("separates", "said"),
+    [
+        ({"evidence": True, "cause": True}, "Informative Planted errors are scored lower in every stage."),
+        ({"evidence": None, "cause": True}, "Informative in part Planted errors are scored lower in cause: do not"),
+        (
+            {"evidence": True, "cause": False},
+            "UNINFORMATIVE This judge's scores say nothing about the labels: it scores",
+        ),
+        ({"evidence": False, "cause": None}, "it does not score planted errors lower."),
+        ({"evidence": None}, "NOT MEASURED"),
+    ],
+)
+def test_it_is_said_of_each_stage_whether_it_separates(run, tmp_path, separates, said):
+    write(run, with_stages(**separates))
+    page = report(tmp_path, run, sample=0).said
+    assert said in page
+    words = {True: "yes 7 0.90 0.70", False: "no 7 0.50 0.70", None: "not measured 0 – –"}
+    for name, own in separates.items():
+        assert f"{name} {words[own]}" in page
+        doubt = {True: "", False: " · does not separate: do not rely on it", None: " · not measured: do not rely on it"}
+        assert f"{name} 2 scored{doubt[own]}" in page
 
 
 @pytest.mark.parametrize(
@@ -96,7 +152,6 @@ def test_a_model_that_judged_itself_is_marked(run, tmp_path):
 
 def test_hostile_names_and_reasons_are_shown_as_text(run, tmp_path):
     content = validation(name=HOSTILE, reason=HOSTILE, model_ids=[HOSTILE])
-    content["labels"][0]["longitudinal"] = HOSTILE
     content["summary"]["by_longitudinal"][HOSTILE] = {}
     write(run, content)
     page = report(tmp_path, run, sample=0)
@@ -111,8 +166,9 @@ def test_damaged_results_are_told(run, tmp_path, content):
 
 
 def test_odd_values_do_not_stop_the_report(run, tmp_path):
-    content = {"judge": {"model_ids": 3, "auc_by_score": []}, "summary": {"counts": {"evidence": 1}, "tokens": 5}}
-    write(run, content | {"labels": [1, {"evaluation": {"evidence": {"visual_evidence_score": "high"}}}]})
+    summary = {"counts": {"evidence": 1}, "tokens": 5, "decisions": 1, "by_longitudinal": {"stop": 3}}
+    summary |= {"scores": {SCORES[0]: {"n": 3, "mean": "high"}, SCORES[1]: 7}, "bins": {SCORES[0]: [-1, "x"]}}
+    write(run, {"judge": {"model_ids": 3, "auc_by_score": []}, "summary": summary, "labels": 1})
     assert "unnamed" in report(tmp_path, run, sample=0).said
 
 
