@@ -154,7 +154,8 @@ class _Draft:
                 return self._follow(reason, verb)
             if reason.bend is not None:
                 return self._adapt(reason.bend, verb)
-        on_its_way = [reason.role for reason in facts.reasons if reason.role is not None]
+        reach_m = facts.stop_distance_m + WAITS_FOR_M
+        on_its_way = [r.role for r in facts.reasons if r.role is not None and r.role.nearest_m < reach_m]
         if on_its_way and facts.speed_mps < CREEPS_MPS:
             return self._give_way(min(on_its_way, key=lambda role: role.nearest_m), verb)
         if facts.squeezes_past is not None:

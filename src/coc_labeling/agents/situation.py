@@ -30,6 +30,7 @@ STANDING_MPS = 0.3
 CHANGE_MPS, CHANGE_SOON_SEC = 1.0, 3.0  # a change of speed by so much, so soon, is no keeping of the speed
 STOPS_SOON_SEC = 2.5
 MOVES_OFF_MPS = 1.0  # who stands and does not reach it soon waits
+MOVES_OFF_SEC, AFTER_STOP_SEC = 2.0, 1.2  # who stands for longer waits first; the latter where a stop begins
 TURN_FURTHER_SEC, BRAKES_SEC = 4.0, 10.0  # one brakes for a turn from so long before the window at least, and at most
 BEND_BEGINS_SEC = 2.0  # after one has become slow enough for it
 UPCOMING_TICKS = 10  # a keyframe may be set up to this much before its meta-action
@@ -38,6 +39,7 @@ MOVE_LEFT_MOST_SEC = 1.0
 GAP_SEC = 6.0  # one looks for a gap no longer before one moves into it
 SQUEEZED_CLEARANCE_M, SQUEEZED_AHEAD_M = 1.0, 35.0
 PASSED_CLEARANCE_M = 1.6  # one nudges away from what is nearer than that
+PASSED_OVER_M = 0.5  # so far to the other side is right ahead still
 PASSED_BACK_M, PASSED_SEC, PASSED_MORE_M = -8.0, 5.0, 10.0
 
 
@@ -113,7 +115,7 @@ def situation(window: Window, lines: TrafficLines | None = None) -> Situation:
     tick, action = window.keyframe.frame, _current_action(window, LONGITUDINAL)
     speed = window.ego.speed
     soon = speed[window.row : min(window.row + round(CHANGE_SOON_SEC / TICK_SEC), window.last_row) + 1]
-    moves_off = _moves_off(soon)
+    moves_off = _moves_off(soon, AFTER_STOP_SEC if action == "stop" else MOVES_OFF_SEC)
     sideways = find_sideways(window, lines)
     moves = (*sideways.changes, *sideways.nudges) if sideways is not None else ()
     move = next((move for move in moves if _is_current(move)), None)
@@ -144,9 +146,11 @@ def situation(window: Window, lines: TrafficLines | None = None) -> Situation:
     )
 
 
-def _moves_off(soon: Floats) -> bool:
-    """Whether ego stands and then drives off."""
-    return bool(soon[0] < STANDING_MPS and soon.max() >= MOVES_OFF_MPS)
+def _moves_off(soon: Floats, within_sec: float) -> bool:
+    """Whether ego stands and then drives off, soon enough."""
+    drives = soon >= STANDING_MPS
+    stands_sec = float(np.argmax(drives) if drives.any() else len(soon)) * TICK_SEC
+    return bool(soon[0] < STANDING_MPS and stands_sec <= within_sec and soon.max() >= MOVES_OFF_MPS)
 
 
 def _braking_sec(window: Window) -> float:
@@ -186,10 +190,27 @@ def _passed(scene: SceneFacts, move: SideMove, tick: int, speed: float) -> Role 
     found = []
     for role in scene.during(tick, tick, [Kind.BESIDE, Kind.ADJACENT, Kind.ONCOMING, Kind.IN_PATH]):
         distance = scene.ahead_m(role.track_id, tick)
-        fits = role.side in (other, None) and role.clearance_m < PASSED_CLEARANCE_M and _has_width(scene, role)
+        fits = (
+            role.clearance_m < PASSED_CLEARANCE_M and _has_width(scene, role) and _is_passed(scene, role, tick, other)
+        )
         if fits and PASSED_BACK_M < distance < furthest:
             found.append((distance, role))
     return min(found, key=lambda pair: abs(pair[0]), default=(0.0, None))[1]
+
+
+def _is_passed(scene: SceneFacts, role: Role, tick: int, side: Side) -> bool:
+    """Say whether ego gets past a road user that is on a side, of its path and straight ahead alike, at a tick."""
+    users, row = scene.users, tick - scene.first_tick
+    if users is None:
+        return False
+    own = np.flatnonzero((users.tracks.track_id == role.track_id) & np.isfinite(users.d[:, row]))
+    ego = tick - scene.ego.first_tick
+    heading, speed = float(scene.ego.heading[ego]), float(scene.ego.speed[ego])
+    gap = users.tracks.xy[own, row] - scene.ego.xyz[ego, :2]
+    straight = gap[:, 1] * np.cos(heading) - gap[:, 0] * np.sin(heading)
+    left = np.concatenate([users.d[own, row], straight])
+    there = (left > -PASSED_OVER_M).all() if side is Side.LEFT else (left < PASSED_OVER_M).all()
+    return bool(len(own) and there and (users.along[own, row] < speed).all())
 
 
 def _has_width(scene: SceneFacts, role: Role) -> bool:

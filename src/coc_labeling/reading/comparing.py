@@ -89,7 +89,8 @@ def differences(label: CoCLabel, reading: Reading) -> tuple[Difference, ...]:
 
 def _speed(own: Longitudinal | None, reading: Reading) -> Iterator[Difference]:
     said = [d for d in reading.decisions if not d.negated and d.part == 0 and isinstance(d.decision, _LON)]
-    behind = any(cause.relation is Relation.LEAD for cause in reading.causes) or not reading.causes
+    ahead = (Relation.LEAD, Relation.CUT_IN)
+    behind = any(cause.relation in ahead for cause in reading.causes) or not reading.causes
     if own is not None and said and not any(_alike(own.decision, d, behind) for d in said):
         yield Difference("decision", own.decision, _decision(said[0]), said[0].text)
     moves = [d for d in reading.decisions if not d.negated and d.part == 0 and d.motion is not None]

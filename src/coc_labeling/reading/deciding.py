@@ -302,7 +302,7 @@ class _Deciding:
         bare = direction is None and len(deed.words) == 1 and deed.words[0].startswith(_GOES)
         if bare and not {t.prep for t in deed.things} & _PAST:
             return self._go()
-        obstacle = next((t for t in self.near if t.category in {Category.CRITICAL_OBJECT, Category.ROAD_EVENT}), None)
+        obstacle = next((t for t in self.near if _may_be_passed(t, named=t in self.own)), None)
         curve = self._first(Category.LANE)
         if deed.words[0].startswith(("keep", "stay")):
             return None, None, direction
@@ -369,6 +369,12 @@ def _in_the_way(thing: Thing) -> bool:
     return thing.relation is None and bool(
         thing.phrase == "traffic" or {State.SLOWING, State.SLOWER, State.STOPPED, State.QUEUED} & set(thing.states)
     )
+
+
+def _may_be_passed(thing: Thing, *, named: bool) -> bool:
+    """Say whether one steers for a thing; for whom one follows or lets pass only where it is named with the steering."""
+    yields = thing.relation in (Relation.LEAD, Relation.CUT_IN, Relation.CROSSING)
+    return thing.category in (Category.CRITICAL_OBJECT, Category.ROAD_EVENT) and (named or not yields)
 
 
 def _limits(thing: Thing) -> bool:

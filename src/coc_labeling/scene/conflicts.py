@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coc_labeling.scene.finding_roles import TOWARDS_RAD, VEHICLE_CROSSES_MPS, WALKER_CROSSES_MPS
+from coc_labeling.scene.finding_roles import TOWARDS_RAD, WALKER_CROSSES_MPS
 from coc_labeling.scene.roles import Kind, Role
 from coc_labeling.scene.tracks import EGO_HALF_WIDTH_M
 from coc_labeling.scene.users import RoadUsers
@@ -16,6 +16,7 @@ from coc_labeling.schema import Side
 from driving_clips.ego_motion import TICK_SEC, TICK_US, EgoMotion
 from driving_clips.geometry import Floats
 
+VEHICLE_CREEPS_MPS = 0.8  # slower ones stand, as far as tracks tell
 LOOKS_AHEAD_SEC, LOOK_STEP_SEC = 8.0, 0.2  # straight on is a fair guess of a road user's course for no longer
 MARGIN_M = 0.7  # one keeps clear of others' sides by about so much
 LEAST_ANGLE_RAD = 0.5  # who comes into the path at less than 30 degrees drives along it
@@ -63,7 +64,7 @@ def find_conflicts(ego: EgoMotion, users: RoadUsers | None, first_tick: int, tic
         return ()
     path = _Ahead.of(ego, tick - ego.first_tick)
     row = tick - first_tick
-    least = np.where(users.is_walker, WALKER_CROSSES_MPS, VEHICLE_CROSSES_MPS)
+    least = np.where(users.is_walker, WALKER_CROSSES_MPS, VEHICLE_CREEPS_MPS)
     gap = np.hypot(*(users.tracks.xy[:, row] - path.points[0]).T)
     kinds = users.is_vehicle | users.is_rider | users.is_walker
     found = []

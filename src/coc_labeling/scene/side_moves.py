@@ -22,12 +22,12 @@ LANE_CHANGE_M, MOST_M = 2.3, 4.8  # a lane is 2.5 to 4.5 m wide
 MOST_BEND_RAD = 0.08  # the road's own turn between both ends
 BEND_EXPLAINS = 0.8  # of that turn times the length: an uneven bend can look like half of it
 # Where the road turns by more than that, only lane changes are told, and only where it bends evenly for long.
-CURVE_RAD, CURVE_LEAST_M, CURVE_SETTLED = 0.3, 2.6, 40
+CURVE_RAD, CURVE_LEAST_M, CURVE_LEAST_MPS, CURVE_SETTLED = 0.3, 2.6, 8.0, 40
 MOST_TURN_RAD = 0.6  # who turns away by more turns off
 SETTLED = 8  # ticks before and after the move that must show the same road
 SETTLED_SHARES = (0.25, 0.5, 0.75, 1.0)  # of that time, where it is looked at
 STEADY_RAD = 0.008  # by which the heading may differ then
-NEARLY = 0.93  # of the way over: the move is as short as shows that much
+NEARLY = 0.85  # of the way over: the move is as short as shows that much
 MOVING = 0.1  # of the most that the heading is off the road: there it begins and ends
 
 
@@ -71,7 +71,8 @@ def side_moves(ego: EgoMotion, tick: int) -> tuple[SideMove, ...]:
     fits = (np.abs(offset) >= LEAST_M) & (np.abs(offset) <= MOST_M)
     fits &= driven >= SLOWEST_MPS * (end - start) * TICK_SEC
     straight = (apart <= MOST_BEND_RAD) & (np.abs(offset) >= BEND_EXPLAINS * apart * driven)
-    fits &= straight | ((apart <= CURVE_RAD) & (np.abs(offset) >= CURVE_LEAST_M))
+    fast = driven >= CURVE_LEAST_MPS * (end - start) * TICK_SEC
+    fits &= straight | ((apart <= CURVE_RAD) & (np.abs(offset) >= CURVE_LEAST_M) & fast)
     start, end, offset, straight = start[fits], end[fits], offset[fits], straight[fits]
     settled = _settled(heading, way, start, end, SETTLED)
     settled &= straight | _settled(heading, way, start, end, CURVE_SETTLED)

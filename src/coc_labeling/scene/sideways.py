@@ -26,6 +26,8 @@ TURN_RAD = 0.7  # who turns by more within a stretch is at a junction, where lin
 AROUND_TICKS = 15  # around a move: who moves over does not drive an even bend over all of it
 STRAYS_M, EVEN_M = 0.25, 0.35  # from an even bend: so much is moving over, so little is none
 SEVERAL_LINES = 2
+REST_TICKS, RESTS_M = 15, 0.1  # who moves over by less in so long rests
+LAST_M, FASTEST_MPS = 2.4, 2.0  # how fast the last bit of a lane change is driven at most
 SETTLE_TICKS, SETTLED_M = 5, 0.15  # who moves over by less in so long has done so
 RAMP_RAD, RAMP_TICKS = 0.04, 15  # a lane that came in at such an angle, so many ticks before, is a ramp
 WHOLE_SEC = 4.5  # from the keyframe: lines that are known so far tell what did not happen as well
@@ -125,7 +127,9 @@ def _lane_moves(offset: Floats, t: Floats) -> Iterator[tuple[Side, int, int]]:
         if own.any():
             end = int(np.argmax(own.any(axis=0)))
             start = int(np.flatnonzero(own[:, end])[-1])
-            yield side, start, _settles(sign * offset, end)
+            end = _settles(sign * offset, end)
+            if _is_one_move(sign * offset[start : end + 1], t[start : end + 1]):
+                yield side, start, end
 
 
 def _settles(offset: Floats, end: int) -> int:
@@ -133,6 +137,19 @@ def _settles(offset: Floats, end: int) -> int:
     while end + SETTLE_TICKS < len(offset) and offset[end + SETTLE_TICKS] - offset[end] >= SETTLED_M:
         end += 1
     return end
+
+
+def _is_one_move(offset: Floats, t: Floats) -> bool:
+    """Say whether a move to the positive side goes on without a rest, and no faster than lanes are changed.
+
+    Two short moves with a rest between them are no lane change, and who comes over faster is on a road that meets the
+    others' at an angle.
+    """
+    even = np.arange(t[0], t[-1] + 1e-9, TICK_SEC)
+    over = np.interp(even, t, offset)
+    rests = (over[REST_TICKS:] - over[:-REST_TICKS]).min(initial=np.inf) < RESTS_M
+    last = even[-1] - even[np.argmax(over >= over[-1] - LAST_M)]
+    return not rests and bool(last >= LAST_M / FASTEST_MPS)
 
 
 def _is_ego_s(window: Window, lines: TrafficLines, start: int, end: int, least: int) -> bool:
