@@ -372,8 +372,8 @@ def _in_the_way(thing: Thing) -> bool:
 
 
 def _may_be_passed(thing: Thing, *, named: bool) -> bool:
-    """Say whether one steers for a thing; for whom one follows or lets pass only where it is named with the steering."""
-    yields = thing.relation in (Relation.LEAD, Relation.CUT_IN, Relation.CROSSING)
+    """Say whether one steers for a thing; for who is followed or let go only where it is named with the steering."""
+    yields = thing.relation in (Relation.LEAD, Relation.CUT_IN, Relation.CROSSING, Relation.ONCOMING)
     return thing.category in (Category.CRITICAL_OBJECT, Category.ROAD_EVENT) and (named or not yields)
 
 
