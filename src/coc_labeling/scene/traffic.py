@@ -68,8 +68,10 @@ class TrafficLines:
         offset = np.full(len(ends), np.nan)
         enough = told >= least
         if enough.any():
-            middle = np.nanmedian(moved[:, enough], axis=0)
-            agree = (np.abs(moved[:, enough] - middle) <= AGREE_M).sum(axis=0) >= AGREE_SHARE * told[enough]
+            count, columns = told[enough], np.arange(int(enough.sum()))
+            ordered = np.sort(moved[:, enough], axis=0)  # NaN last; ``np.nanmedian`` takes three times as long
+            middle = (ordered[(count - 1) // 2, columns] + ordered[count // 2, columns]) / 2
+            agree = (np.abs(moved[:, enough] - middle) <= AGREE_M).sum(axis=0) >= AGREE_SHARE * count
             offset[enough] = np.where(agree, middle, np.nan)
         return offset
 
