@@ -15,6 +15,7 @@ from benchmarks import (
     meta_actions_from_zips,
     meta_actions_in_memory,
     model_runs,
+    review_queue,
     vllm_runs,
 )
 from benchmarks.measuring import FULL, QUICK, Row, table
@@ -29,6 +30,7 @@ MODULES = {
         frames,
         model_runs,
         checks,
+        review_queue,
         vllm_runs,
     )
 }

@@ -45,6 +45,41 @@ def keyframes(context: typer.Context) -> None:
     raise typer.Exit(select(context.args))
 
 
+@app.command()
+def curate(
+    data_dir: Annotated[str, typer.Option("--data_dir", help="the dataset's root folder")],
+    out: Annotated[str, typer.Option(help="folder for the lists and the summary")],
+    dataset: Annotated[str, typer.Option(help="pai, comma2k19, boreas or table")] = "pai",
+    meta_action_dir: Annotated[
+        str | None, typer.Option("--meta_action_dir", help="the final_outputs folder of Step 1")
+    ] = None,
+    keyframes: Annotated[str | None, typer.Option(help="choose from this file of Step 2 instead")] = None,
+    budget: Annotated[int | None, typer.Option(help="most moments to keep (default: no limit)")] = None,
+    seed: Annotated[int, typer.Option(help="another one chooses other moments")] = 0,
+    keep: Annotated[list[str] | None, typer.Option(help="SCENE=RATE, the share of a scene to keep; repeatable")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="a fault that excludes no moment; repeatable")] = None,
+    scene_list: Annotated[str | None, typer.Option("--scene_list", help="text file, one clip id per line")] = None,
+    cache_dir: Annotated[str | None, typer.Option("--cache_dir", help="keeps resampled trajectories")] = None,
+    num_workers: Annotated[int, typer.Option("--num_workers", help="most processes to use")] = 32,
+    strict: Annotated[bool, typer.Option("--strict", help="count rejected clips as failed")] = False,
+) -> None:
+    """Choose what to label before paying for it: a shorter keyframe list for Step 3, and why it is that list."""
+    from coc_labeling.curate.choosing import Choice
+    from coc_labeling.curate.rules import parse_keep_rates, parse_masks
+    from coc_labeling.curate.run import CurationRequest
+    from coc_toolkit.curate_command import run_curation
+
+    def choose() -> int:
+        choice = Choice(parse_keep_rates(keep or []), budget, seed)
+        allowed = parse_masks(allow or [])
+        request = CurationRequest(
+            dataset, data_dir, out, meta_action_dir, keyframes, choice, allowed, cache_dir, scene_list, num_workers
+        )
+        return run_curation(request, strict=strict)
+
+    _end(choose)
+
+
 @app.command(context_settings=PASS_ON, add_help_option=False)
 def label(context: typer.Context) -> None:
     """Step 3: keyframes to CoC labels (the same as python -m coc_labeling.data_labeling)."""
@@ -156,6 +191,24 @@ def check(
     from coc_toolkit.checking import run_checks
 
     _end(lambda: run_checks(run_dir, changes or [], shard, num_workers, strict=strict))
+
+
+@app.command()
+def agree(
+    run_a: Annotated[str, typer.Argument(help="an experiment folder")],
+    run_b: Annotated[str, typer.Argument(help="another one with labels of the same moments")],
+    out: Annotated[str | None, typer.Option(help="JSON file for all that was measured")] = None,
+    pairs: Annotated[str | None, typer.Option(help="CSV file with a row per pair")] = None,
+    tolerance: Annotated[int, typer.Option(help="ticks of 0.1 s that keyframes may be apart", min=0)] = 0,
+    examples: Annotated[int, typer.Option(help="most disagreements to show", min=0)] = 6,
+    resamples: Annotated[int, typer.Option(help="of the bootstrap", min=100)] = 2000,
+    seed: Annotated[int, typer.Option(help="of the bootstrap and of the examples", min=0)] = 0,
+) -> None:
+    """Compare the labels of two runs: agreement, Cohen's kappa, confusions, overlap of causes, examples."""
+    from coc_labeling.agreement.comparing import CompareOptions
+    from coc_toolkit.agree_command import run_agreement
+
+    _end(lambda: run_agreement(run_a, run_b, CompareOptions(tolerance, resamples, seed, examples), out, pairs))
 
 
 @app.command()

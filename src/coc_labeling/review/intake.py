@@ -1,0 +1,168 @@
+"""Labels of a run, and labels with a known answer, on their way into the queue."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from sqlite3 import Connection
+
+from coc_labeling.checks.results import load_checks
+from coc_labeling.errors import RecordError
+from coc_labeling.judge.selection import Labels, Moment, labels_of
+from coc_labeling.planting import Error, Known, plant
+from coc_labeling.prompts import text_hash
+from coc_labeling.review.store import ReviewStore
+from coc_labeling.schema import CoCLabel
+from coc_labeling.up_to_date import stamps_now
+from coc_labeling.work import item_of
+from driving_clips import files
+
+GOOD = "good"  # the truth of a planted label without an error; of others it is the name of the error
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """A label as the queue holds it; ``truth`` only of planted ones."""
+
+    clip_id: str
+    t_us: int
+    label: CoCLabel
+    model: str | None = None
+    risk: float | None = None
+    check_status: str | None = None
+    truth: str | None = None
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What has come in.
+
+    Attributes:
+        added: labels that were not in the queue yet.
+        abstentions: records without a label, which are not reviewed.
+        unreadable: records that cannot be read, by their names, with the reason.
+    """
+
+    added: int
+    abstentions: int
+    unreadable: dict[str, str]
+
+
+@dataclass(frozen=True)
+class KnownLabel:
+    """A label of a moment that is known to be right, with what is known of its scene."""
+
+    clip_id: str
+    t_us: int
+    label: CoCLabel
+    known: Known
+
+
+def add_run(store: ReviewStore, run_dir: str) -> Intake:
+    """Add the labels of a run that the queue does not have, with risk and result of their checks where there are any.
+
+    A label that has changed since is another one: it comes in beside the earlier, whose reviews stay. Results of checks
+    are brought up to date; those made of another content of a record do not count.
+
+    Raises:
+        CocLabelingError: the run has no labels.
+    """
+    labels = labels_of(run_dir)
+    unreadable = dict(labels.unread)
+    abstentions = [labels.abstentions]
+
+    def rows() -> Iterator[LabelRow]:
+        checks = _checks_of(labels, run_dir)
+        models = labels.table.column("model")
+        for moment, number in labels.numbers.items():
+            try:
+                label = labels.read(number)
+            except RecordError as error:
+                unreadable[item_of(*moment)] = " ".join(str(error).split())
+                continue
+            if label.abstention is not None:
+                abstentions[0] += 1
+                continue
+            yield LabelRow(*moment, label, models[number].as_py(), *checks.get(moment, (None, None)))
+
+    added = add_labels(store, rows())
+    return Intake(added, abstentions[0], unreadable)
+
+
+def add_labels(store: ReviewStore, rows: Iterable[LabelRow]) -> int:
+    """Add labels that are not there yet; return how many those were."""
+    with store.database.writing() as connection:
+        before = _count(connection)
+        connection.executemany(_INSERT, (_values(row) for row in rows))
+        return _count(connection) - before
+
+
+def add_planted(store: ReviewStore, right: Iterable[KnownLabel]) -> int:
+    """Add labels with a known answer: of each one that is right, itself or the same with an error, by turns.
+
+    Never both: who saw the two would know. The next error that fits a label is taken, so that kinds get mixed; where
+    none fits, it stays right.
+
+    Returns:
+        How many of them carry an error.
+    """
+    rows, errors = [], list(Error)
+    wrong = 0
+    for number, one in enumerate(right):
+        label, truth = one.label, GOOD
+        if number % 2:
+            turned = errors[wrong % len(errors) :] + errors[: wrong % len(errors)]
+            planted = ((error, plant(label, error, one.known)) for error in turned)
+            found = next(((error, told) for error, told in planted if told is not None), None)
+            if found is not None:
+                truth, label, wrong = str(found[0]), found[1], wrong + 1
+        rows.append(LabelRow(one.clip_id, one.t_us, label, truth=truth))
+    add_labels(store, rows)
+    return wrong
+
+
+# Conflicts are of generated labels that are there already: only what checks say of them may have changed.
+_INSERT = """
+    INSERT INTO labels (origin, clip_id, t_us, label_hash, label, longitudinal, lateral, sentence, model, risk,
+                        check_status, truth)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (clip_id, t_us, label_hash, origin) DO UPDATE
+    SET risk = excluded.risk, check_status = excluded.check_status
+"""
+
+
+def _values(row: LabelRow) -> tuple[object, ...]:
+    label = row.label
+    text = label.model_dump_json(exclude_none=True)
+    return (
+        "planted" if row.truth else "generated",
+        row.clip_id,
+        row.t_us,
+        text_hash(text),
+        text,
+        label.longitudinal.decision if label.longitudinal else None,
+        label.lateral.decision if label.lateral else None,
+        label.effect_on_ego_behavior,
+        row.model,
+        row.risk,
+        row.check_status,
+        row.truth,
+    )
+
+
+def _count(connection: Connection) -> int:
+    count: int = connection.execute("SELECT count(*) FROM labels").fetchone()[0]
+    return count
+
+
+def _checks_of(labels: Labels, run_dir: str) -> dict[Moment, tuple[float, str]]:
+    """Return risk and status by moment, of checks of what the records say now; none where none have been made."""
+    if not any(name.startswith("checks.") for name in files.list_names(run_dir, ".parquet")):
+        return {}
+    sizes, times = stamps_now(labels.table, run_dir)
+    checks = load_checks(run_dir)
+    names = ("clip_id", "event_start_timestamp", "risk", "status", "file_size", "file_mtime_ns")
+    found = {}
+    for clip_id, t_us, risk, status, *stamp in zip(*(checks.column(name).to_pylist() for name in names), strict=True):
+        number = labels.numbers.get((clip_id, t_us))
+        if number is not None and stamp == [sizes[number], times[number]]:
+            found[clip_id, t_us] = risk, status
+    return found
