@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     checks,
+    exports,
     frames,
     growing_runs,
     keyframes,
@@ -30,6 +31,7 @@ MODULES = {
         frames,
         model_runs,
         checks,
+        exports,
         review_queue,
         vllm_runs,
     )

@@ -239,6 +239,25 @@ def report(
     _end(write)
 
 
+@app.command()
+def export(
+    run_dir: Annotated[str, typer.Argument(help="an experiment folder; nothing in it changes")],
+    format_name: Annotated[str, typer.Option("--format", help="jsonl, csv or reasoning-parquet")],
+    out: Annotated[str, typer.Option(help="folder of the dataset; an earlier export there is replaced")],
+    only: Annotated[str, typer.Option(help="all, reviewed or accepted")] = "all",
+    text: Annotated[str, typer.Option(help="the training text: sentence or trace")] = "sentence",
+    max_risk: Annotated[float | None, typer.Option("--max-risk", help="leave out labels of a higher risk")] = None,
+    status: Annotated[str | None, typer.Option(help="take these check statuses only, such as low,medium")] = None,
+    splits: Annotated[str, typer.Option(help="names and shares")] = "sft=0.8,rl=0.1,evaluation=0.1",
+    seed: Annotated[int, typer.Option(help="another seed, other splits")] = 0,
+    group_by: Annotated[str, typer.Option("--group-by", help="what stays in one split: drive or clip")] = "drive",
+) -> None:
+    """Write a run's labels as a dataset with splits, provenance and a card."""
+    from coc_toolkit.export_command import run_export
+
+    _end(lambda: run_export(run_dir, out, format_name, only, text, max_risk, status, splits, seed, group_by))
+
+
 @app.command("export-rerun")
 def export_rerun(
     run_dir: Annotated[str, typer.Argument(help="an experiment folder")],
