@@ -166,6 +166,8 @@ class _Planner:
         self._auditors = itertools.cycle(team.auditors)
 
     def plan(self, labels: Iterable[Candidate]) -> list[PlannedBatch]:
+        """Return the batches of labels, round after round of the reviewers, those of the highest risk first."""
+        """Return the batches of labels, round after round of the reviewers, those of the highest risk first."""
         drawn, by_risk, sizes = strata(labels, self._settings)
         population = sum(map(sum, sizes))
         batches: list[PlannedBatch] = []
