@@ -353,15 +353,16 @@ def make_dir(path: str) -> str:
 
 def remove_leftovers(folder: str) -> int:
     """Delete temporary files that dead processes of this host left in ``folder``; returns how many."""
-    if not is_dir(folder):
-        return 0
     removed = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            match = _TEMPORARY.match(entry.name)
-            if match and match["host"] == _HOST and not _is_alive(int(match["pid"])):
-                remove(entry.path)
-                removed += 1
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                match = _TEMPORARY.match(entry.name)
+                if match and match["host"] == _HOST and not _is_alive(int(match["pid"])):
+                    remove(entry.path)
+                    removed += 1
+    except (FileNotFoundError, NotADirectoryError):  # or somebody deletes it just now
+        return removed
     return removed
 
 
