@@ -1,8 +1,9 @@
 """Step 2: which moments are worth a label. A keyframe is the start of a meta-action's span."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -163,12 +164,37 @@ class Keyframe:
         return self.t_us // TICK_US
 
 
+class Entry(NamedTuple):
+    """An entry of a keyframe file.
+
+    Attributes:
+        clip_id: the clip.
+        frame: the tick of 0.1 s.
+        fields: all that the file says of it, under today's or the older keys.
+    """
+
+    clip_id: str
+    frame: int
+    fields: Mapping[str, Any]
+
+
 def read_keyframes(path: str) -> list[Keyframe]:
     """Read a keyframe file, of Step 2 or of older tools; those at one time of one clip become one.
 
     Raises:
         CocLabelingError: no such file, or an entry without clip and frame; the message names it.
     """
+    actions: dict[tuple[str, int], list[str]] = {}
+    for action, entries in read_entries(path).items():
+        for own in entries:
+            names = actions.setdefault((own.clip_id, own.frame), [])
+            if action not in names:
+                names.append(action)
+    return [Keyframe(clip_id, frame * TICK_US, tuple(names)) for (clip_id, frame), names in sorted(actions.items())]
+
+
+def read_entries(path: str) -> dict[str, list[Entry]]:
+    """Return the entries of a keyframe file by meta-action, in its order; raises CocLabelingError as above."""
     try:
         content = json.loads(files.read_text(path))
     except FileNotFoundError as error:
@@ -182,16 +208,14 @@ def read_keyframes(path: str) -> list[Keyframe]:
         raise CocLabelingError(
             f"{path}: expected an object with a list per meta-action, found a {type(content).__name__}."
         )
-    actions: dict[tuple[str, int], list[str]] = {}
+    lists = {}
     for action, entries in content.items():
         if not isinstance(entries, list):
             raise CocLabelingError(f"{path}: {action}: expected a list of entries, found a {type(entries).__name__}.")
-        for number, entry in enumerate(entries):
-            clip_id, frame = _identity(entry, f"{path}: {action}[{number}]")
-            names = actions.setdefault((clip_id, frame), [])
-            if action not in names:
-                names.append(action)
-    return [Keyframe(clip_id, frame * TICK_US, tuple(names)) for (clip_id, frame), names in sorted(actions.items())]
+        lists[action] = [
+            Entry(*_identity(entry, f"{path}: {action}[{number}]"), entry) for number, entry in enumerate(entries)
+        ]
+    return lists
 
 
 def _identity(entry: object, origin: str) -> tuple[str, int]:

@@ -1,11 +1,13 @@
 """``coc agree`` on the terminal."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from batch_runs.terminal import complain, say
 from coc_labeling.agreement.comparing import SAME_DECISION, CompareOptions, Comparison, compare
-from coc_labeling.agreement.decided import Decided, State
+from coc_labeling.agreement.decided import AgreementSide, Decided, State
 from coc_labeling.agreement.output import write_json, write_pairs
+from coc_labeling.agreement.people import PeopleSide
 from coc_labeling.agreement.resampling import Measured
 from coc_labeling.agreement.runs import RunSide
 from coc_labeling.agreement.statistics import Agreement
@@ -16,23 +18,58 @@ _CATEGORIES_SHOWN = 8  # of a confusion table; all stand in the file
 _TEXT_SHOWN = 200  # characters of a sentence
 
 
-def run_agreement(run_a: str, run_b: str, options: CompareOptions, out: str | None, pairs: str | None) -> int:
-    """Compare two runs, print what came of it and write it; returns the exit code.
+PEOPLE = "people"
+
+
+@dataclass(frozen=True)
+class SideName:
+    """What the user calls a side: a run, or people on its labels: ``who`` is one of them, or ``people`` for all."""
+
+    run_dir: str
+    who: str | None = None
+
+    def side(self, run_name: str) -> AgreementSide:
+        """Return the side itself; its run is called ``run_name`` in tables."""
+        if self.who is None:
+            return RunSide(self.run_dir, run_name)
+        return PeopleSide(self.run_dir, f"{run_name}@{self.who}", None if self.who == PEOPLE else self.who)
+
+
+def side_name(text: str) -> SideName:
+    """Read ``RUN_DIR``, ``RUN_DIR@people`` or ``RUN_DIR@NAME``; folders and names may have an @ themselves.
+
+    Example:
+        >>> side_name("no/such/folder@people")
+        SideName(run_dir='no/such/folder@people', who=None)
+    """
+    if not files.is_dir(text):
+        places = [place for place, letter in enumerate(text) if letter == "@"]
+        for place in reversed(places):
+            if files.is_dir(text[:place]) and text[place + 1 :]:
+                return SideName(text[:place], text[place + 1 :])
+    return SideName(text)
+
+
+def run_agreement(side_a: str, side_b: str, options: CompareOptions, out: str | None, pairs: str | None) -> int:
+    """Compare two sides, print what came of it and write it; returns the exit code.
 
     Args:
-        run_a: an experiment folder.
-        run_b: another one.
+        side_a: an experiment folder, or people who reviewed one: ``RUN_DIR@people``, ``RUN_DIR@NAME``.
+        side_b: another one; ``people`` alone stands for those who reviewed the run of side A.
         options: how they are compared.
         out: a JSON file for all that was measured, or None.
         pairs: a CSV file with a row per pair, or None.
 
     Raises:
-        CocLabelingError: the runs cannot be compared.
+        CocLabelingError: the sides cannot be compared.
     """
-    if files.absolute(run_a) == files.absolute(run_b):
-        raise CocLabelingError(f"{run_a}: compared with itself. Name two different runs.")
-    name_a, name_b = _names(run_a, run_b)
-    found = compare(RunSide(run_a, name_a), RunSide(run_b, name_b), options)
+    a = side_name(side_a)
+    b = SideName(a.run_dir, PEOPLE) if side_b == PEOPLE else side_name(side_b)
+    same_run = files.absolute(a.run_dir) == files.absolute(b.run_dir)
+    if same_run and a.who == b.who:
+        raise CocLabelingError(f"{side_a}: compared with itself. Name two different sides.")
+    name_a, name_b = _names(a.run_dir, b.run_dir)
+    found = compare(a.side(name_a), b.side(name_a if same_run else name_b), options)
     for notice in found.notices:
         complain(f"note: {notice}")
     say(*tell(found))
@@ -46,13 +83,13 @@ def run_agreement(run_a: str, run_b: str, options: CompareOptions, out: str | No
 
 
 def _names(run_a: str, run_b: str) -> tuple[str, str]:
-    """Name each run by as few of its path's last parts as tell them apart."""
+    """Name each run by as few of its path's last parts as tell them apart; one and the same by its last part."""
     parts_a, parts_b = (files.absolute(path).split("/") for path in (run_a, run_b))
     for last in range(1, max(len(parts_a), len(parts_b)) + 1):
         name_a, name_b = ("/".join(parts[-last:]) for parts in (parts_a, parts_b))
         if name_a != name_b:
             return name_a, name_b
-    return run_a, run_b
+    return parts_a[-1], parts_b[-1]
 
 
 def tell(found: Comparison) -> list[str]:
@@ -69,8 +106,8 @@ def tell(found: Comparison) -> list[str]:
 
 
 def _about(about: dict) -> str:
-    models = ", ".join(about.get("models", ()))
-    return f"{about['name']} ({models})" if models else str(about["name"])
+    makers = ", ".join(about.get("models") or about.get("reviewers") or ())
+    return f"{about['name']} ({makers})" if makers else str(about["name"])
 
 
 def _pairs(found: Comparison) -> Iterator[str]:

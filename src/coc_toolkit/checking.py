@@ -13,13 +13,23 @@ BAR = 40
 REASONS_SHOWN = 2
 
 
-def run_checks(run_dir: str, changes: Sequence[str], shard: str, num_workers: int, *, strict: bool) -> int:
+def run_checks(
+    run_dir: str,
+    changes: Sequence[str],
+    shard: str,
+    num_workers: int,
+    *,
+    strict: bool,
+    calibration: str | None = None,
+) -> int:
     """Check a run's labels and print what came of it; returns the exit code.
 
     Raises:
         CocLabelingError, DatasetError, MetaActionError: nothing can be checked.
     """
-    run = check_run(run_dir, parse_changes(changes), shard=parse_shard(shard), num_workers=num_workers)
+    run = check_run(
+        run_dir, parse_changes(changes), shard=parse_shard(shard), num_workers=num_workers, calibration=calibration
+    )
     say(*tell(run))
     return run.tally.exit_code(strict=strict)
 

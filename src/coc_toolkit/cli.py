@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from coc_toolkit.default_command import DEFAULT, DefaultCommand, DefaultGroup
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 # Imports stand in the functions: help is quick, and the doctor works where another package shadows ours.
@@ -185,18 +187,32 @@ def check(
     num_workers: Annotated[int, typer.Option("--num-workers", "--num_workers", help="most processes to use")] = 32,
     shard: Annotated[str, typer.Option(help="do the I-th of N parts, I/N")] = "0/1",
     strict: Annotated[bool, typer.Option("--strict", help="count rejected labels and abstentions as failed")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="fit the risks of a checked run to its reviews; nothing is measured")
+    ] = False,
+    reviews: Annotated[
+        list[str] | None, typer.Option(help="another reviewed run to calibrate with; repeatable")
+    ] = None,
+    calibration: Annotated[
+        str | None, typer.Option(help="a risk_calibration.json (default: RUN_DIR's own, where it has one)")
+    ] = None,
     changes: Annotated[list[str] | None, typer.Argument(help="key=value, such as data.data_dir=...")] = None,
 ) -> None:
     """Compare labels with ego motion and obstacle tracks; each gets a risk and its reasons. Labels stay as they are."""
     from coc_toolkit.checking import run_checks
 
-    _end(lambda: run_checks(run_dir, changes or [], shard, num_workers, strict=strict))
+    if calibrate or reviews:
+        from coc_toolkit.calibrating import run_calibration
+
+        others = {"--calibration": calibration, "--shard": shard != "0/1", "key=value": changes}
+        _end(lambda: run_calibration(run_dir, reviews or [], calibrate=calibrate, others=others))
+    _end(lambda: run_checks(run_dir, changes or [], shard, num_workers, strict=strict, calibration=calibration))
 
 
 @app.command()
 def agree(
-    run_a: Annotated[str, typer.Argument(help="an experiment folder")],
-    run_b: Annotated[str, typer.Argument(help="another one with labels of the same moments")],
+    side_a: Annotated[str, typer.Argument(help="RUN_DIR, RUN_DIR@people, or RUN_DIR@NAME for one reviewer")],
+    side_b: Annotated[str, typer.Argument(help="another one with the same moments; people: those of A's run")],
     out: Annotated[str | None, typer.Option(help="JSON file for all that was measured")] = None,
     pairs: Annotated[str | None, typer.Option(help="CSV file with a row per pair")] = None,
     tolerance: Annotated[int, typer.Option(help="ticks of 0.1 s that keyframes may be apart", min=0)] = 0,
@@ -204,11 +220,22 @@ def agree(
     resamples: Annotated[int, typer.Option(help="of the bootstrap", min=100)] = 2000,
     seed: Annotated[int, typer.Option(help="of the bootstrap and of the examples", min=0)] = 0,
 ) -> None:
-    """Compare the labels of two runs: agreement, Cohen's kappa, confusions, overlap of causes, examples."""
+    """Compare labels of two runs, or of a run and people: agreement, Cohen's kappa, confusions, causes, examples."""
     from coc_labeling.agreement.comparing import CompareOptions
     from coc_toolkit.agree_command import run_agreement
 
-    _end(lambda: run_agreement(run_a, run_b, CompareOptions(tolerance, resamples, seed, examples), out, pairs))
+    _end(lambda: run_agreement(side_a, side_b, CompareOptions(tolerance, resamples, seed, examples), out, pairs))
+
+
+@app.command()
+def quality(
+    run_dir: Annotated[str, typer.Argument(help="an experiment folder whose labels have been reviewed")],
+    out: Annotated[str | None, typer.Option(help="JSON file for all that was measured")] = None,
+) -> None:
+    """Estimate how right the labels are that nobody has reviewed, from those reviewed at random; by decision."""
+    from coc_toolkit.quality_command import run_quality
+
+    _end(lambda: run_quality(run_dir, out))
 
 
 @app.command()
@@ -242,7 +269,9 @@ def report(
 @app.command()
 def export(
     run_dir: Annotated[str, typer.Argument(help="an experiment folder; nothing in it changes")],
-    format_name: Annotated[str, typer.Option("--format", help="jsonl, csv or reasoning-parquet")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="jsonl, csv, reasoning-parquet, sft-chat, hf or webdataset")
+    ],
     out: Annotated[str, typer.Option(help="folder of the dataset; an earlier export there is replaced")],
     only: Annotated[str, typer.Option(help="all, reviewed or accepted")] = "all",
     text: Annotated[str, typer.Option(help="the training text: sentence or trace")] = "sentence",
@@ -251,11 +280,31 @@ def export(
     splits: Annotated[str, typer.Option(help="names and shares")] = "sft=0.8,rl=0.1,evaluation=0.1",
     seed: Annotated[int, typer.Option(help="another seed, other splits")] = 0,
     group_by: Annotated[str, typer.Option("--group-by", help="what stays in one split: drive or clip")] = "drive",
+    balance: Annotated[str, typer.Option(help="decision: fewer labels of frequent decisions; none: all")] = "none",
+    components: Annotated[
+        str, typer.Option(help="of sft-chat: some of image,traj_history,prompt,cot,meta_action,traj_future")
+    ] = "image,traj_history,prompt,cot,traj_future",
+    images: Annotated[
+        str, typer.Option(help="of hf: pictures as bytes, paths or none; of webdataset: or none")
+    ] = "bytes",
+    cameras: Annotated[str | None, typer.Option(help="whose frames, joined by commas (default: the run's)")] = None,
+    times: Annotated[
+        str | None,
+        typer.Option(help="of frames, s from the keyframe, such as -0.2,-0.1,0 (default: the run's history)"),
+    ] = None,
+    data_dir: Annotated[
+        str | None, typer.Option("--data_dir", help="where the dataset is now, if it has moved")
+    ] = None,
+    video_dir: Annotated[str | None, typer.Option("--video_dir", help="where the videos are now")] = None,
+    num_workers: Annotated[int, typer.Option("--num_workers", help="most processes to use")] = 8,
 ) -> None:
-    """Write a run's labels as a dataset with splits, provenance and a card."""
-    from coc_toolkit.export_command import run_export
+    """Write a run's labels as a dataset with splits, provenance and a card; one that was killed goes on."""
+    from coc_toolkit.export_command import ExportOptions, run_export
 
-    _end(lambda: run_export(run_dir, out, format_name, only, text, max_risk, status, splits, seed, group_by))
+    options = ExportOptions(
+        format_name, only, text, max_risk, status, splits, seed, group_by, balance, components, images, cameras, times
+    )
+    _end(lambda: run_export(run_dir, out, options, data_dir, video_dir, num_workers))
 
 
 @app.command("export-rerun")
@@ -274,6 +323,77 @@ def export_rerun(
     from coc_toolkit.exporting import run_rerun_export
 
     _end(lambda: run_rerun_export(RerunRequest(run_dir, out, data_dir, video_dir, scene_list, num_workers)))
+
+
+review = typer.Typer(cls=DefaultGroup, help="Review labels in the browser; `backup` copies what has been decided.")
+app.add_typer(review, name="review")
+
+
+@review.command(
+    DEFAULT, cls=DefaultCommand, epilog="`coc review backup RUN_DIR TARGET` copies what has been decided into one file."
+)
+def review_serve(
+    run_dir: Annotated[str, typer.Argument(help="an experiment folder; its labels are never changed")],
+    reviewer: Annotated[list[str] | None, typer.Option(help="somebody who reviews; repeatable")] = None,
+    auditor: Annotated[list[str] | None, typer.Option(help="somebody who re-checks a share; repeatable")] = None,
+    admin: Annotated[list[str] | None, typer.Option(help="somebody who sees all and assigns; repeatable")] = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 for any that is free", min=0, max=65535)] = 8321,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="another name of this server, as a proxy's; repeatable")
+    ] = None,
+    data_dir: Annotated[
+        str | None, typer.Option("--data_dir", help="where the dataset is now, if it has moved")
+    ] = None,
+    video_dir: Annotated[str | None, typer.Option("--video_dir", help="where the videos are now")] = None,
+    camera: Annotated[str | None, typer.Option(help="whose video is shown (default: the run's first)")] = None,
+    dataset_name: Annotated[
+        str | None, typer.Option("--dataset_name", help="of records of another tool: pai, comma2k19, boreas or table")
+    ] = None,
+    cache_dir: Annotated[
+        str | None, typer.Option("--cache_dir", help="keeps videos for the browser (default: the user's cache folder)")
+    ] = None,
+    gold: Annotated[
+        str | None, typer.Option(help="a run known to be right, to plant from (default: what two people accepted)")
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="labels of a batch", min=1)] = 50,
+    random_share: Annotated[float, typer.Option("--random-share", help="of a batch, drawn uniformly from all")] = 0.1,
+    second_share: Annotated[
+        float | None,
+        typer.Option("--second-share", help="given blind to a second reviewer (default: 0.1 if there is one)"),
+    ] = None,
+    audit_share: Annotated[
+        float | None, typer.Option("--audit-share", help="given to an auditor (default: 0.05 if there is one)")
+    ] = None,
+    planted_share: Annotated[float, typer.Option("--planted-share", help="labels with a known answer, on top")] = 0.04,
+    blank_share: Annotated[float, typer.Option("--blank-share", help="whose components are listed from nothing")] = 0.1,
+    seed: Annotated[int, typer.Option(help="another one draws other labels", min=0)] = 0,
+) -> None:
+    """Review labels in the browser: starts a server on this machine and prints a link for each person."""
+    from coc_labeling.review.planning import QueueSettings
+    from coc_toolkit.review_command import Address, People, Places, ReviewRequest, serve
+
+    def start() -> int:
+        people = People(tuple(reviewer or ()), tuple(auditor or ()), tuple(admin or ()))
+        address = Address(host, port, tuple(allow_host or ()))
+        settings = QueueSettings(
+            batch_size, random_share, planted_share=planted_share, blank_share=blank_share, seed=seed
+        )
+        places = Places(data_dir, video_dir, camera, dataset_name, cache_dir)
+        return serve(ReviewRequest(run_dir, people, address, settings, second_share, audit_share, gold, places))
+
+    _end(start)
+
+
+@review.command("backup")
+def review_backup(
+    run_dir: Annotated[str, typer.Argument(help="an experiment folder with reviews")],
+    target: Annotated[str, typer.Argument(help="file that does not exist yet")],
+) -> None:
+    """Copy what has been decided into one file, while people go on working."""
+    from coc_toolkit.review_command import run_backup
+
+    _end(lambda: run_backup(run_dir, target))
 
 
 @app.command()

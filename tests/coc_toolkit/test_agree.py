@@ -4,7 +4,12 @@ import pytest
 
 from builders.agreed import decision, write_run
 from builders.coc import coc
+from builders.reviews import ACCEPT, filled, review, rows
+from coc_labeling.review.judgements import Judgement, Reason, Verdict
+from coc_labeling.review.queue import Filters, page
+from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import abstain
+from coc_toolkit.agree_command import SideName, side_name
 
 HOSTILE = "Stop for \x1b[31m<script>alert(1)</script> [bold]the light[/bold]."
 A = {
@@ -64,3 +69,54 @@ def test_what_cannot_be_compared_ends_with_2(runs, tmp_path, change, message):
     answer = coc("agree", runs[0], other)
     assert (answer.code, "error:" in answer.err) == (2, True)
     assert message in answer.err
+
+
+@pytest.fixture
+def reviewed(tmp_path):
+    """A run of six labels, of which ann accepted three and rejected two."""
+    folder = write_run(tmp_path / "some" / "run", {(row.clip_id, row.t_us): row.label for row in rows(6)})
+    store = filled(str(folder), count=6)
+    reject = Judgement(verdict=Verdict.REJECT, reason=Reason.OTHER, note="<b>no</b>")
+    for one, judgement in zip(page(store, Filters()).tasks, (ACCEPT, reject, ACCEPT, reject, ACCEPT), strict=False):
+        review(store, one.task, "ann", judgement)
+    store.close()
+    return folder
+
+
+@pytest.mark.parametrize("people", ["people", "{run}@people", "{run}@ann", "{run}/@people"])
+def test_people_are_a_side(reviewed, tmp_path, people):
+    answer = coc("agree", reviewed, people.format(run=reviewed), "--resamples", 100, "--out", tmp_path / "a.json")
+    assert answer.code == 0, answer.err
+    who = "ann" if people.endswith("ann") else "people"
+    for part in (f"B  run@{who} (ann)", "5 pairs", "3 with decisions on both sides", "2 decided in A, abstained in B"):
+        assert part in answer.out
+    assert f"note: run@{who}: 2 labels were rejected and 0 left as unsure" in answer.err
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert written["b"]["verdicts"] == {"accept": 3, "edit": 0, "reject": 2, "unsure": 0}
+    assert written["b"]["reviewers"] == ["ann"]
+
+
+def test_people_who_cannot_be_a_side_end_with_2(reviewed, runs):
+    for side, message in (
+        (f"{reviewed}@zoe", "nobody called 'zoe' reviews it"),
+        (f"{reviewed}@aud", "has been judged by aud"),
+        (f"{runs[0]}@people", "nobody has reviewed this run"),
+        (f"{reviewed}@", "no such folder"),
+    ):
+        answer = coc("agree", reviewed, side)
+        assert (answer.code, message in answer.err) == (2, True), answer.err
+    answer = coc("agree", f"{reviewed}@ann", f"{reviewed}/@ann")
+    assert (answer.code, "compared with itself" in answer.err) == (2, True)
+    assert not (runs[0] / "reviews.sqlite").exists()
+
+
+def test_folders_and_names_may_have_an_at_sign(tmp_path):
+    folder = tmp_path / "run@people"
+    folder.mkdir()
+    store = ReviewStore.of_run(str(folder))
+    store.add_person("ann@x.org", Role.REVIEWER)
+    store.close()
+    assert side_name(str(folder)) == SideName(str(folder))
+    assert side_name(f"{folder}@people") == SideName(str(folder), "people")
+    assert side_name(f"{folder}@ann@x.org") == SideName(str(folder), "ann@x.org")
+    assert side_name(f"{folder}@../x\x00") == SideName(str(folder), "../x\x00")  # a name, and never a path

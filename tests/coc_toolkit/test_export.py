@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from builders.coc import coc
-from builders.exports import experiment
+from builders.exports import experiment, filmed
 
 
 @pytest.fixture
@@ -25,12 +27,30 @@ def test_the_command_writes_a_dataset_and_its_card(run, tmp_path, format_name):
         (("--format", "xlsx"), "xlsx"),
         (("--format", "jsonl", "--only", "accepted"), "accepted"),
         (("--format", "jsonl", "--splits", "sft=zero"), "sft"),
+        (("--format", "jsonl", "--balance", "weather"), "--balance"),
+        (("--format", "sft-chat", "--components", "cot"), "--components"),
+        (("--format", "sft-chat", "--times", "-0.1,0.5"), "after the keyframe"),
+        (("--format", "sft-chat", "--cameras", "../front"), "--cameras"),
+        (("--format", "sft-chat", "--num_workers", "0"), "--num_workers"),
+        (("--format", "sft-chat"), "--data_dir"),
+        (("--format", "hf", "--images", "png"), "--images"),
     ],
 )
 def test_what_cannot_be_exported_is_said(run, tmp_path, changes, said):
     answer = coc("export", run, "--out", tmp_path / "out", *changes)
     assert (answer.code, said in answer.err) == (2, True)
     assert not (tmp_path / "out" / "README.md").exists()
+
+
+def test_conversations_with_frames(tmp_path):
+    run = filmed(tmp_path, ["clip-a", "clip-b"], unfilmed=("clip-b",))
+    options = ("--format", "sft-chat", "--components", "image,prompt,cot", "--times", "-0.2,0", "--num_workers", 1)
+    answer = coc("export", run, *options, "--out", tmp_path / "out", "--splits", "sft=1")
+    assert answer.code == 0, answer.err
+    assert "2 labels of 1 clips exported: sft 2" in answer.out
+    assert "left out: no video of camera_front_wide_120fov (1)" in answer.out
+    asked = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert (asked["times_sec"], asked["components"], asked["frames"]) == ([-0.2, 0.0], ["image", "prompt", "cot"], 4)
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):

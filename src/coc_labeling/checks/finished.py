@@ -10,6 +10,7 @@ import pyarrow as pa
 from batch_runs.merging import ShardFiles, read_summaries
 from batch_runs.outcomes import ALREADY_DONE, DONE, FAILED, Tally
 from coc_labeling.checks import CHECKS_VERSION, all_checks
+from coc_labeling.checks.calibration import RiskMap
 from coc_labeling.checks.inputs import Drives
 from coc_labeling.checks.work import Totals
 from coc_labeling.config.schema import RunConfig
@@ -45,17 +46,21 @@ def fingerprint(config: RunConfig, labels: pa.Table, run_dir: str, drives: Drive
     return digest.hexdigest()
 
 
-def finished(summary_path: str, table_path: str, mark: str) -> tuple[Tally, Totals] | None:
+def finished(
+    summary_path: str, table_path: str, mark: str, risk_map: RiskMap | None = None
+) -> tuple[Tally, Totals] | None:
     """Return the counts of earlier checks by their summary; None where they have to be made again.
 
-    That is so where they rest on something else than ``mark`` says, where some failed, and where they are not whole.
+    That is so where they rest on something else than ``mark`` says, where their risks were calibrated otherwise, where
+    some failed, and where they are not whole.
     """
     stamps = files.stamp_or_none(summary_path), files.stamp_or_none(table_path)
     if stamps[0] is None or stamps[1] is None or stamps[0].mtime_ns < stamps[1].mtime_ns:
         return None  # the table is written first: one that is newer has no summary yet
     try:
         summary = json.loads(files.read_text(summary_path))
-        if summary["fingerprint"] != mark:
+        calibration = risk_map.model_dump() if risk_map is not None else None
+        if summary["fingerprint"] != mark or summary.get("calibration") != calibration:
             return None
         tally, _ = read_summaries(ShardFiles(1, {0: summary_path}))
         totals = Totals(status=Counter(summary["status"]), track_problems=dict(summary["track_problems"]))

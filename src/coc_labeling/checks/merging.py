@@ -15,6 +15,7 @@ from coc_labeling.checks.results import (
     table_path,
     with_precision,
 )
+from coc_labeling.errors import CocLabelingError
 from driving_clips import files
 
 _ADDED_UP = ("status", "risk_histogram", "checks", "clips_with_track_problems")
@@ -46,6 +47,7 @@ def merge_checks(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
         tally,
         unit="labels",
         checks_version=kept[0]["checks_version"],
+        calibration=_one_calibration(found_in=out, of=[summary.get("calibration") for summary in kept]),
         notices=list(dict.fromkeys(notice for summary in kept for notice in summary["notices"])),
         **added | {"checks": {name: with_precision(figures) for name, figures in added["checks"].items()}},
         track_problems={clip_id: said for summary in kept for clip_id, said in summary["track_problems"].items()},
@@ -53,6 +55,15 @@ def merge_checks(folders: Sequence[str], out: str) -> tuple[Tally, list[int]] | 
         missing_shards=missing,
     )
     return tally, missing
+
+
+def _one_calibration(found_in: str, of: Sequence[Any]) -> Any:
+    """Return what all shards were calibrated with; raises CocLabelingError where they differ."""
+    if any(one != of[0] for one in of):
+        raise CocLabelingError(
+            f"{found_in}: its shards were checked with different calibrations. Run coc check --shard again for each."
+        )
+    return of[0]
 
 
 def _sum(parts: Sequence[Any]) -> Any:

@@ -45,6 +45,7 @@ CHECKS_SCHEMA = pa.schema(
         ("file_size", pa.int64()),
         ("file_mtime_ns", pa.int64()),
         ("checks_version", pa.int16()),
+        ("raw_risk", pa.float64()),
     ]
 )
 KEY = ("clip_id", "event_start_timestamp")
@@ -66,6 +67,7 @@ def as_row(
         "file_size": stamp.size if stamp is not None else None,
         "file_mtime_ns": stamp.mtime_ns if stamp is not None else None,
         "checks_version": CHECKS_VERSION,
+        "raw_risk": round(checked.risk.value if checked.risk.raw is None else checked.risk.raw, 4),
     }
 
 
@@ -159,16 +161,44 @@ def load_checks(run_dir: str) -> pa.Table:
     Raises:
         CocLabelingError: its labels have not been checked, or a table is damaged.
     """
+    return pa.concat_tables([read_checks(files.join(run_dir, name)) for name in table_names(run_dir)])
+
+
+def table_names(run_dir: str) -> list[str]:
+    """Return the names of a run's table, or of its shards' where they are not merged; raises CocLabelingError."""
     names = sorted(n for n in files.list_names(run_dir, ".parquet") if n.startswith("checks."))
     if not names:
         raise CocLabelingError(f"{run_dir}: no {CHECKS_TABLE} in it. Run coc check {run_dir} first.")
-    whole = [CHECKS_TABLE] if CHECKS_TABLE in names else names
-    return pa.concat_tables([read_checks(files.join(run_dir, name)) for name in whole])
+    return [CHECKS_TABLE] if CHECKS_TABLE in names else names
 
 
 def read_checks(path: str) -> pa.Table:
     """Return one table of checks; raises CocLabelingError where it is damaged or another table."""
+    with _explained(path):
+        return _as_checks(pq.read_table(path, partitioning=None))
+
+
+def read_checks_by_group(path: str) -> Iterator[pa.Table]:
+    """Yield the rows of one table of checks, some thousands at once; raises CocLabelingError as ``read_checks``."""
+    with _explained(path), pq.ParquetFile(path) as parquet:
+        for batch in parquet.iter_batches(ROWS_PER_GROUP):
+            yield _as_checks(pa.Table.from_batches([batch]))
+
+
+def _as_checks(table: pa.Table) -> pa.Table:
+    if "raw_risk" not in table.column_names:  # of an earlier version, which did not calibrate
+        table = table.append_column("raw_risk", table.column("risk"))
+    return table.select(CHECKS_SCHEMA.names).cast(CHECKS_SCHEMA)
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
     try:
-        return pq.read_table(path, partitioning=None).select(CHECKS_SCHEMA.names).cast(CHECKS_SCHEMA)
+        yield
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CocLabelingError(f"{path}: expected a table of checks ({error}). Run coc check again.") from error
+
+
+def histogram(tenths: Mapping[int, int]) -> dict[str, int]:
+    """Return counts by tenth of the risk, as the summary has them."""
+    return {f"{k / 10:.1f}-{(k + 1) / 10:.1f}": tenths.get(k, 0) for k in range(10)}

@@ -1,7 +1,7 @@
 """One number per label: how likely it is wrong, by all that was found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from coc_labeling.checks.base import Finding, Verdict
@@ -33,11 +33,17 @@ class Risk:
         value: 0 to 1.
         status: in a word.
         reasons: what speaks against it, the worst first; for an unverified label what could not be observed.
+        raw: the value before it was calibrated; None where it was not.
     """
 
     value: float
     status: Status
     reasons: tuple[str, ...]
+    raw: float | None = None
+
+    def calibrated(self, value: float) -> "Risk":
+        """Return the risk with a calibrated value, and the status that goes with it."""
+        return replace(self, value=value, status=status_of(value, self.status), raw=self.value)
 
 
 def risk_of(label: CoCLabel, findings: Sequence[Finding]) -> Risk:
@@ -60,7 +66,19 @@ def risk_of(label: CoCLabel, findings: Sequence[Finding]) -> Risk:
     if not measured:
         unseen = tuple(dict.fromkeys(f.reason for f in findings if f.verdict is Verdict.NOT_OBSERVABLE))
         return Risk(value, Status.UNVERIFIED, (*reasons, *unseen) or ("nothing it says can be observed",))
-    return Risk(value, Status.LOW if value < LOW else Status.HIGH if value >= HIGH else Status.MEDIUM, reasons)
+    return Risk(value, status_of(value, Status.MEDIUM), reasons)
+
+
+def status_of(value: float, status: Status) -> Status:
+    """Return the status of a risk that has become another value: statuses that no value leads to stay.
+
+    Example:
+        >>> [str(status_of(0.7, status)) for status in (Status.LOW, Status.UNVERIFIED)]
+        ['high', 'unverified']
+    """
+    if status not in (Status.LOW, Status.MEDIUM, Status.HIGH):
+        return status
+    return Status.LOW if value < LOW else Status.HIGH if value >= HIGH else Status.MEDIUM
 
 
 def _base(measured: bool, supported: int) -> float:

@@ -13,21 +13,20 @@ from batch_runs.progress import progress
 from batch_runs.shards import WHOLE, Shard
 from coc_labeling.checks import CHECKS_VERSION
 from coc_labeling.checks.base import Verdict
+from coc_labeling.checks.calibration import CALIBRATION, Calibration, RiskMap, calibration_of, read_calibration
 from coc_labeling.checks.checking import CheckedLabel
 from coc_labeling.checks.finished import fingerprint, finished
 from coc_labeling.checks.inputs import Drives, Unread, config_of, of_shard, open_drives, read_labels_of, rows_by_clip
 from coc_labeling.checks.repeats import Repeats, count_repeats
 from coc_labeling.checks.results import (
     CHECK_SUMMARY,
-    CHECKS_SCHEMA,
     CHECKS_TABLE,
     ChecksWriter,
-    as_row,
     checks_writer,
+    histogram,
     remove_whole,
     table_path,
     with_precision,
-    write_json,
 )
 from coc_labeling.checks.risk import UNOBSERVED_RISK, Risk, Status
 from coc_labeling.checks.work import CheckTask, GroupChecker, GroupChecks, Made, Totals, died
@@ -55,6 +54,7 @@ class CheckRun:
         totals: findings, statuses and risks.
         riskiest: risk, clip and keyframe, reasons; the riskiest first.
         notices: what the user should know.
+        risk_map: what risks are calibrated with; None where they are not.
     """
 
     run_dir: str
@@ -63,6 +63,7 @@ class CheckRun:
     totals: Totals = field(default_factory=Totals)
     riskiest: list[tuple[float, str, list[str]]] = field(default_factory=list)
     notices: tuple[str, ...] = ()
+    risk_map: RiskMap | None = None
 
     @property
     def table(self) -> str:
@@ -94,6 +95,7 @@ def check_run(
     shard: Shard = WHOLE,
     num_workers: int = 32,
     resume: bool = False,
+    calibration: str | None = None,
 ) -> CheckRun:
     """Check all labels of a run, or of a shard of its clips; an earlier ``checks.parquet`` is replaced at the end.
 
@@ -103,6 +105,7 @@ def check_run(
         shard: the part of its clips to check.
         num_workers: most processes to use.
         resume: take over the checks of an earlier call where nothing that they rest on has changed.
+        calibration: a file that risks are calibrated with; the run's own by default, where it has one.
 
     Raises:
         CocLabelingError, DatasetError, MetaActionError: nothing can be checked.
@@ -114,17 +117,19 @@ def check_run(
     repeats = count_repeats(labels.table)
     own = of_shard(labels, shard)
     drives = open_drives(config, own, shard)
-    run = CheckRun(run_dir, shard, notices=drives.notices)
+    found = calibration_of(run_dir) if calibration is None else read_calibration(calibration)
+    notices = drives.notices if found is None else (*drives.notices, *_about(found))
+    run = CheckRun(run_dir, shard, notices=notices, risk_map=found.map if found is not None else None)
     mark = fingerprint(config, own, run_dir, drives)
-    if resume and (earlier := finished(run.summary, run.table, mark)) is not None:
+    if resume and (earlier := finished(run.summary, run.table, mark, run.risk_map)) is not None:
         run.tally, run.totals = earlier
         return run
     unread = [one for one in labels.unread if one[1].partition("/")[0] in shard]
     window = config.data_loader.video
-    checker = GroupChecker(drives.loader, run_dir, window.hist_length_sec, window.fut_length_sec)
+    checker = GroupChecker(drives.loader, run_dir, window.hist_length_sec, window.fut_length_sec, run.risk_map)
     with files.exclusive(files.join(run_dir, f".checks{shard.suffix}.lock")), checks_writer(run.table) as writer:
         _check_all(run, checker, own, drives, repeats, num_workers, writer)
-        run.take(_unreadable(run_dir, unread), writer)
+        run.take(_unreadable(run, unread), writer)
     _summarise(run, config.model_dump(mode="json"), mark)
     if shard != WHOLE:
         remove_whole(run_dir)
@@ -171,27 +176,33 @@ def _filled(task: GroupTask, labels: pa.Table, rows_of: Mapping[str, tuple[int, 
 
 
 def _lost(run: CheckRun, labels: Iterator[tuple[str, dict[str, Any], ClipFailedError]]) -> GroupChecks:
-    made = Made(run.run_dir)
+    made = Made(run.run_dir, run.risk_map)
     for clip_id, row, error in labels:
         made.lost(clip_id, row, error)
     return made.whole()
 
 
-def _unreadable(run_dir: str, unread: Sequence[Unread]) -> GroupChecks:
+def _unreadable(run: CheckRun, unread: Sequence[Unread]) -> GroupChecks:
     """Return the rows of records that cannot be read; one whose file is not named after a keyframe is only counted."""
-    rows, totals = [], Totals()
+    made = Made(run.run_dir, run.risk_map)
     for _, item, message in unread:
         clip_id, _, name = item.partition("/")
         t_us = keyframe_of(name)
         if t_us is None or not is_legal_id(clip_id):
             continue
         checked = CheckedLabel(Risk(UNOBSERVED_RISK, Status.UNREADABLE, (message,)), ())
-        row = as_row(clip_id, t_us, checked, (), files.stamp_or_none(f"{run_dir}/{item}"))
-        write_json(run_dir, row)
-        rows.append(row)
-        totals.add(checked)
-    outcomes = [(FAILED, *one) for one in unread]
-    return GroupChecks(pa.RecordBatch.from_pylist(rows, CHECKS_SCHEMA), outcomes, totals)
+        made.add(clip_id, t_us, checked, (), files.stamp_or_none(f"{run.run_dir}/{item}"))
+    made.outcomes += [(FAILED, *one) for one in unread]
+    return made.whole()
+
+
+def _about(calibration: Calibration) -> Iterator[str]:
+    yield f"risks are calibrated by {calibration.judged:,} reviewed labels ({CALIBRATION} of {calibration.made})"
+    if calibration.checks_version != CHECKS_VERSION:
+        yield (
+            f"the calibration was made for version {calibration.checks_version} of the checks, these are "
+            f"{CHECKS_VERSION}: make it anew with coc check --calibrate"
+        )
 
 
 def _summarise(run: CheckRun, config: dict[str, Any], mark: str) -> None:
@@ -207,7 +218,8 @@ def _summarise(run: CheckRun, config: dict[str, Any], mark: str) -> None:
         fingerprint=mark,
         notices=list(run.notices),
         status=dict(sorted(totals.status.items())),
-        risk_histogram={f"{k / 10:.1f}-{(k + 1) / 10:.1f}": totals.risk[k] for k in range(10)},
+        risk_histogram=histogram(totals.risk),
+        calibration=run.risk_map.model_dump() if run.risk_map is not None else None,
         checks=by_check(totals),
         clips_with_track_problems=len(totals.track_problems),
         track_problems={clip_id: list(said) for clip_id, said in problems.items()},

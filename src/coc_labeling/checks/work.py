@@ -1,7 +1,7 @@
 """The labels of one source group, checked in a worker process."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from batch_runs.outcomes import DONE, REJECTED
 from coc_labeling.checks.base import TextCounts
+from coc_labeling.checks.calibration import RiskMap
 from coc_labeling.checks.checking import CheckedLabel, Checker, ClipToCheck, LabelToCheck
 from coc_labeling.checks.results import CHECKS_SCHEMA, as_row, checks_path, write_json
 from coc_labeling.checks.risk import UNOBSERVED_RISK, Risk, Status
@@ -55,6 +56,11 @@ class CheckTask:
         return [replace(self, task=task) for task in self.task.by_source()]
 
 
+def tenth_of(risk: float) -> int:
+    """Return the tenth that a risk is counted in, 0 to 9."""
+    return min(int(risk * 10), 9)
+
+
 @dataclass
 class Totals:
     """Counts over many labels.
@@ -77,7 +83,7 @@ class Totals:
             alone = bool(finding.sources) and not finding.shares_facts(checked.told)
             self.findings[finding.check, str(finding.verdict), alone] += 1
         self.status[str(checked.risk.status)] += 1
-        self.risk[min(int(checked.risk.value * 10), 9)] += 1
+        self.risk[tenth_of(checked.risk.value)] += 1
 
     def join(self, other: "Totals") -> None:
         """Add the counts of others."""
@@ -104,6 +110,7 @@ class GroupChecker:
     run_dir: str
     history_sec: float
     future_sec: float
+    risk_map: RiskMap | None = None
 
     @cached_property
     def _checker(self) -> Checker:
@@ -111,7 +118,7 @@ class GroupChecker:
 
     def __call__(self, task: CheckTask) -> GroupChecks:
         """Read, check and write; whatever goes wrong costs a label, or the labels of a clip."""
-        made = Made(self.run_dir)
+        made = Made(self.run_dir, self.risk_map)
         for loaded in self.loader.load(task.task.group, lambda clip_id: clip_id in task.task.keyframes):
             clip_ids = [loaded.clip_id] if loaded.clip_id in task.rows else _cut_from(task, loaded)
             for clip_id in clip_ids:
@@ -171,9 +178,10 @@ def _cut_from(task: CheckTask, loaded: LoadedClip) -> list[str]:
 
 @dataclass
 class Made:
-    """Collects what comes of a task, and writes a JSON file per label."""
+    """Collects what comes of a task, its risks calibrated where there is a map, and writes a JSON file per label."""
 
     run_dir: str
+    risk_map: RiskMap | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[Problem] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
@@ -183,7 +191,7 @@ class Made:
     ) -> None:
         """Add a label that was checked."""
         item = item_of(clip.clip_id, own.t_us)
-        self._add(as_row(clip.clip_id, own.t_us, checked, clip.scene.problems, stamp), checked)
+        self.add(clip.clip_id, own.t_us, checked, clip.scene.problems, stamp)
         if own.label.abstention is not None:
             reason = f"abstained_{own.label.abstention.reason}"
             self.outcomes.append((REJECTED, reason, item, own.label.abstention.detail))
@@ -194,14 +202,24 @@ class Made:
         """Add a label that could not be checked."""
         checked = unchecked(str(error), Status.UNREADABLE if error.reason == BAD_RECORD else Status.UNVERIFIED)
         stamp = own_stamp(row, self.run_dir)
-        self._add(as_row(clip_id, row["event_start_timestamp"], checked, (), stamp), checked)
+        self.add(clip_id, row["event_start_timestamp"], checked, (), stamp)
         self.outcomes.append((error.outcome, error.reason, item_of(clip_id, row["event_start_timestamp"]), str(error)))
 
     def whole(self) -> GroupChecks:
         """Return all that was added."""
         return GroupChecks(pa.RecordBatch.from_pylist(self.rows, CHECKS_SCHEMA), self.outcomes, self.totals)
 
-    def _add(self, row: dict[str, Any], checked: CheckedLabel) -> None:
+    def add(
+        self,
+        clip_id: str,
+        t_us: int,
+        checked: CheckedLabel,
+        track_problems: Iterable[str],
+        stamp: files.FileStamp | None,
+    ) -> None:
+        """Add the row and the file of a label, without counting an outcome."""
+        checked = calibrated(checked, self.risk_map)
+        row = as_row(clip_id, t_us, checked, track_problems, stamp)
         self.rows.append(row)
         self.totals.add(checked)
         try:
@@ -209,6 +227,14 @@ class Made:
         except OSError as error:
             path = checks_path(self.run_dir, row["clip_id"], row["event_start_timestamp"])
             raise write_error(error, path) from error
+
+
+def calibrated(checked: CheckedLabel, risk_map: RiskMap | None) -> CheckedLabel:
+    """Return a label with its risk calibrated; an abstention stays as it is: there is nothing in it to be wrong."""
+    if risk_map is None or checked.risk.status is Status.ABSTAINED:
+        return checked
+    raw = round(checked.risk.value, 4)  # as the table keeps it, from which it is calibrated anew
+    return replace(checked, risk=checked.risk.calibrated(risk_map.probability(raw)))
 
 
 def unchecked(reason: str, status: Status) -> CheckedLabel:

@@ -3,11 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
-from coc_labeling.keyframes import Keyframe, KeyframeRules, Keyframes, read_keyframes, select_keyframes
+from coc_labeling.keyframes import Entry, Keyframe, KeyframeRules, Keyframes, read_entries, select_keyframes
 from driving_clips import files
 from driving_clips.ego_motion import TICK_US
 from meta_action.names import BY_NAME, RANK, parse_names
@@ -31,10 +30,9 @@ def keyframes_of_file(path: str) -> list[Keyframes]:
     Raises:
         CocLabelingError, MetaActionError: no such file, or what is no keyframe in it.
     """
-    read_keyframes(path)  # refuses, by its number, what is no entry
     lists = []
-    for action, entries in json.loads(files.read_text(path)).items():
-        rows = dict(_entry(entry) for entry in entries)
+    for action, entries in read_entries(path).items():
+        rows = {(own.clip_id, own.frame): _end(own) for own in entries}
         clips, starts = [clip for clip, _ in rows], [start for _, start in rows]
         (name,) = parse_names([action])
         clip_id = np.array(clips, dtype=np.object_)
@@ -42,12 +40,10 @@ def keyframes_of_file(path: str) -> list[Keyframes]:
     return lists
 
 
-def _entry(entry: dict[str, Any]) -> tuple[Moment, int]:
-    """Return the moment of an entry and the frame its span ends at; older tools may not say the latter."""
-    clip_id = str(entry["clip_id"] if "clip_id" in entry else entry["filename"])
-    start = int(entry["event_start_frame"] if "event_start_frame" in entry else entry["start"])
-    end = entry.get("event_end_frame", entry.get("end"))
-    return (clip_id, start), max(int(end), start) if isinstance(end, int) else start
+def _end(entry: Entry) -> int:
+    """Return the frame that an entry's span ends at; older tools may not say it."""
+    end = entry.fields.get("event_end_frame", entry.fields.get("end"))
+    return max(int(end), entry.frame) if isinstance(end, int) else entry.frame
 
 
 def moments_of(keyframes: Sequence[Keyframes], clips: Container[str] | None = None) -> list[Keyframe]:

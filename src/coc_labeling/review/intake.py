@@ -1,13 +1,16 @@
 """Labels of a run, and labels with a known answer, on their way into the queue."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
+from typing import NamedTuple
 
 from coc_labeling.checks.results import load_checks
 from coc_labeling.errors import RecordError
+from coc_labeling.judge.controls import twin_of
 from coc_labeling.judge.selection import Labels, Moment, labels_of
-from coc_labeling.planting import Error, Known, plant
+from coc_labeling.planting import KINDS, Error, Known, plant
 from coc_labeling.prompts import text_hash
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.schema import CoCLabel
@@ -16,6 +19,14 @@ from coc_labeling.work import item_of
 from driving_clips import files
 
 GOOD = "good"  # the truth of a planted label without an error; of others it is the name of the error
+
+
+class Checked(NamedTuple):
+    """What ``coc check`` says of a label: risk and status with its reasons."""
+
+    risk: float | None = None
+    status: str | None = None
+    reasons: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class LabelRow:
     model: str | None = None
     risk: float | None = None
     check_status: str | None = None
+    check_reasons: Sequence[str] = ()
     truth: str | None = None
 
 
@@ -48,12 +60,20 @@ class Intake:
 
 @dataclass(frozen=True)
 class KnownLabel:
-    """A label of a moment that is known to be right, with what is known of its scene."""
+    """A label of a moment that is known to be right.
+
+    Attributes:
+        clip_id, t_us: the moment.
+        label: what is right.
+        known: what is known of the scene; None where that is nothing.
+        check: says what checks find of a label of this moment, so that a planted one looks like any other.
+    """
 
     clip_id: str
     t_us: int
     label: CoCLabel
-    known: Known
+    known: Known | None
+    check: Callable[[CoCLabel], Checked] = lambda _label: Checked()
 
 
 def add_run(store: ReviewStore, run_dir: str) -> Intake:
@@ -81,7 +101,7 @@ def add_run(store: ReviewStore, run_dir: str) -> Intake:
             if label.abstention is not None:
                 abstentions[0] += 1
                 continue
-            yield LabelRow(*moment, label, models[number].as_py(), *checks.get(moment, (None, None)))
+            yield _row(moment, label, checks.get(moment, Checked()), model=models[number].as_py())
 
     added = add_labels(store, rows())
     return Intake(added, abstentions[0], unreadable)
@@ -99,34 +119,51 @@ def add_planted(store: ReviewStore, right: Iterable[KnownLabel]) -> int:
     """Add labels with a known answer: of each one that is right, itself or the same with an error, by turns.
 
     Never both: who saw the two would know. The next error that fits a label is taken, so that kinds get mixed; where
-    none fits, it stays right.
+    none fits, or nothing is known of the scene, it stays right, and a later one has an error instead. Where an error
+    would fit, the right label is retold as it would be with it: so the wording does not say which ones are wrong.
 
     Returns:
         How many of them carry an error.
     """
-    rows, errors = [], list(Error)
-    wrong = 0
+    rows, wrong = [], 0
     for number, one in enumerate(right):
         label, truth = one.label, GOOD
-        if number % 2:
-            turned = errors[wrong % len(errors) :] + errors[: wrong % len(errors)]
-            planted = ((error, plant(label, error, one.known)) for error in turned)
-            found = next(((error, told) for error, told in planted if told is not None), None)
-            if found is not None:
-                truth, label, wrong = str(found[0]), found[1], wrong + 1
-        rows.append(LabelRow(one.clip_id, one.t_us, label, truth=truth))
+        found = _with_error(one, turn=wrong)
+        if found is not None and 2 * wrong < number:
+            label, truth, wrong = found[1], str(found[0]), wrong + 1
+        elif found is not None:
+            label = twin_of(label, found[1])
+        rows.append(_row((one.clip_id, one.t_us), label, one.check(label), truth=truth))
     add_labels(store, rows)
     return wrong
+
+
+def _with_error(right: KnownLabel, turn: int) -> tuple[Error, CoCLabel] | None:
+    """Return a label with the first error that fits it, tried from the one whose turn it is; None where none does."""
+    if right.known is None:
+        return None
+    for number in range(len(KINDS)):
+        error = KINDS[(turn + number) % len(KINDS)]
+        planted = plant(right.label, error, right.known)
+        if planted is not None:
+            return error, planted
+    return None
 
 
 # Conflicts are of generated labels that are there already: only what checks say of them may have changed.
 _INSERT = """
     INSERT INTO labels (origin, clip_id, t_us, label_hash, label, longitudinal, lateral, sentence, model, risk,
-                        check_status, truth)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        check_status, check_reasons, truth)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (clip_id, t_us, label_hash, origin) DO UPDATE
-    SET risk = excluded.risk, check_status = excluded.check_status
+    SET risk = excluded.risk, check_status = excluded.check_status, check_reasons = excluded.check_reasons
 """
+
+
+def _row(
+    moment: Moment, label: CoCLabel, checked: Checked, *, model: str | None = None, truth: str | None = None
+) -> LabelRow:
+    return LabelRow(*moment, label, model, checked.risk, checked.status, checked.reasons, truth)
 
 
 def _values(row: LabelRow) -> tuple[object, ...]:
@@ -144,6 +181,7 @@ def _values(row: LabelRow) -> tuple[object, ...]:
         row.model,
         row.risk,
         row.check_status,
+        json.dumps(list(row.check_reasons), ensure_ascii=False),
         row.truth,
     )
 
@@ -153,16 +191,16 @@ def _count(connection: Connection) -> int:
     return count
 
 
-def _checks_of(labels: Labels, run_dir: str) -> dict[Moment, tuple[float, str]]:
-    """Return risk and status by moment, of checks of what the records say now; none where none have been made."""
+def _checks_of(labels: Labels, run_dir: str) -> dict[Moment, Checked]:
+    """Return checks by moment, those of what the records say now; none where none have been made."""
     if not any(name.startswith("checks.") for name in files.list_names(run_dir, ".parquet")):
         return {}
     sizes, times = stamps_now(labels.table, run_dir)
     checks = load_checks(run_dir)
-    names = ("clip_id", "event_start_timestamp", "risk", "status", "file_size", "file_mtime_ns")
+    names = ("clip_id", "event_start_timestamp", "risk", "status", "reasons", "file_size", "file_mtime_ns")
     found = {}
-    for clip_id, t_us, risk, status, *stamp in zip(*(checks.column(name).to_pylist() for name in names), strict=True):
+    for clip_id, t_us, *checked, size, time in zip(*(checks.column(name).to_pylist() for name in names), strict=True):
         number = labels.numbers.get((clip_id, t_us))
-        if number is not None and stamp == [sizes[number], times[number]]:
-            found[clip_id, t_us] = risk, status
+        if number is not None and (size, time) == (sizes[number], times[number]):
+            found[clip_id, t_us] = Checked(*checked)
     return found

@@ -90,6 +90,14 @@ class Planted(NamedTuple):
     good: bool
 
 
+class Given(NamedTuple):
+    """A window that somebody has been given before, by its clip and keyframe (us)."""
+
+    reviewer: str
+    clip_id: str
+    t_us: int
+
+
 @dataclass
 class PlannedTask:
     """A task; ``repeats`` is the task that a second review or an audit is of."""
@@ -130,18 +138,32 @@ class Team:
 
 
 def plan(
-    labels: Iterable[Candidate], planted: Sequence[Planted], team: Team, settings: QueueSettings, extent: Extent
+    labels: Iterable[Candidate],
+    planted: Sequence[Planted],
+    team: Team,
+    settings: QueueSettings,
+    extent: Extent,
+    given: Iterable[Given] = (),
 ) -> list[PlannedBatch]:
     """Return batches in the order in which they are worked on; the same for the same labels, people and settings.
 
     The batches go round the reviewers. Of labels whose windows overlap, each goes to somebody else as far as there are
-    others, since who has seen one cannot judge the history of the next.
+    others, since who has seen one cannot judge the history of the next. Nobody gets a planted label whose window
+    overlaps another one of theirs: they would see that the two labels differ.
+
+    Args:
+        labels: what is to be reviewed.
+        planted: labels with a known answer that nobody has been given yet.
+        team: who reviews.
+        settings: how the queue is made.
+        extent: of a window.
+        given: windows of these clips that people have been given before.
 
     Raises:
         ReviewError: there is no reviewer, or a second review or an audit is asked for and nobody is there to do it.
     """
     _refuse_team(team, settings)
-    return _Planner(team, settings, extent, planted).plan(labels)
+    return _Planner(team, settings, extent, given).plan(labels, planted)
 
 
 def _refuse_team(team: Team, settings: QueueSettings) -> None:
@@ -157,20 +179,19 @@ def _refuse_team(team: Team, settings: QueueSettings) -> None:
 
 
 class _Planner:
-    def __init__(self, team: Team, settings: QueueSettings, extent: Extent, planted: Sequence[Planted]) -> None:
+    def __init__(self, team: Team, settings: QueueSettings, extent: Extent, given: Iterable[Given]) -> None:
         self._team, self._settings, self._extent = team, settings, extent
-        self._planted = sorted(planted, key=lambda one: stable_hash(f"{settings.seed}/{one.clip_id}/{one.t_us}"))
-        self._turn = 0
-        self._windows: dict[tuple[str, str], list[int]] = defaultdict(list)  # reviewer, clip: keyframes given
-        self._given: set[tuple[str, int]] = set()  # planted labels by reviewer
+        self._windows: dict[tuple[str, str], list[int]] = defaultdict(list)  # reviewer, clip: keyframes
+        for window in given:
+            self._windows[window.reviewer, window.clip_id].append(window.t_us)
         self._auditors = itertools.cycle(team.auditors)
 
-    def plan(self, labels: Iterable[Candidate]) -> list[PlannedBatch]:
-        """Return the batches of labels, round after round of the reviewers, those of the highest risk first."""
+    def plan(self, labels: Iterable[Candidate], planted: Sequence[Planted]) -> list[PlannedBatch]:
         """Return the batches of labels, round after round of the reviewers, those of the highest risk first."""
         drawn, by_risk, sizes = strata(labels, self._settings)
         population = sum(map(sum, sizes))
         batches: list[PlannedBatch] = []
+        of_firsts: list[PlannedBatch] = []
         due: list[PlannedTask] = []  # for a second review
         reviewers = self._team.reviewers
         for start in range(0, len(sizes), len(reviewers)):
@@ -180,16 +201,16 @@ class _Planner:
                 for label in itertools.islice(drawn, count):
                     self._first(batch, label, Stratum.RANDOM, count / population)
             due = self._give_seconds(fresh, due)
-            for number, batch in enumerate(fresh, start):
-                self._plant(batch, number, sum(sizes[number]))
             for label in itertools.islice(by_risk, sum(room for _, room in of_round)):
                 self._first(self._best(fresh, label), label, Stratum.RISK, None)
             firsts = [task for batch in fresh for task in batch.tasks if task.kind is Kind.FIRST]
             due += [task for task in firsts if self._is_due(task, Kind.SECOND, self._settings.second_share)]
             batches += fresh + self._audits(firsts)
+            of_firsts += fresh
         last = [PlannedBatch(name) for name in reviewers]
         self._give_seconds(last, due)
         batches += [batch for batch in last if batch.tasks]
+        self._plant(of_firsts, [sum(size) for size in sizes], planted)
         for batch in batches:
             batch.tasks.sort(key=lambda task: task.order)
         return batches
@@ -250,21 +271,21 @@ class _Planner:
             self._again(batch, task, Kind.AUDIT)
         return [batch]
 
-    def _plant(self, batch: PlannedBatch, number: int, size: int) -> None:
-        """Add labels with a known answer in turn, each at most once to a reviewer."""
-        share = self._settings.planted_share * size
-        wanted = math.floor((number + 1) * share) - math.floor(number * share)
-        for _ in range(len(self._planted)):
-            if not wanted:
-                return
-            planted = self._planted[self._turn % len(self._planted)]
-            self._turn += 1
-            if (batch.reviewer, planted.id) in self._given:
-                continue
-            self._given.add((batch.reviewer, planted.id))
-            kind = Kind.PLANTED_GOOD if planted.good else Kind.PLANTED_BAD
-            self._add(batch, planted.id, planted.clip_id, planted.t_us, kind, f"{planted.id}/{batch.reviewer}")
-            wanted -= 1
+    def _plant(self, batches: list[PlannedBatch], sizes: list[int], planted: Sequence[Planted]) -> None:
+        """Add labels with a known answer in turn, when all that a reviewer gets otherwise is known."""
+        seed, share = self._settings.seed, self._settings.planted_share
+        ordered = sorted(planted, key=lambda one: stable_hash(f"{seed}/{one.clip_id}/{one.t_us}"))
+        turns = itertools.cycle(ordered)
+        for number, (batch, size) in enumerate(zip(batches, sizes, strict=True)):
+            wanted = math.floor((number + 1) * share * size) - math.floor(number * share * size)
+            fitting = (
+                one
+                for one in itertools.islice(turns, len(ordered))
+                if not self._overlaps(batch.reviewer, one.clip_id, one.t_us)
+            )
+            for one in itertools.islice(fitting, wanted):
+                kind = Kind.PLANTED_GOOD if one.good else Kind.PLANTED_BAD
+                self._add(batch, one.id, one.clip_id, one.t_us, kind, f"{one.id}/{batch.reviewer}")
 
 
 def strata(

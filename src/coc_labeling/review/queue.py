@@ -11,7 +11,17 @@ from typing import Any
 from coc_labeling.review.intake import GOOD
 from coc_labeling.review.judgements import Reason, Verdict
 from coc_labeling.review.phases import UNLOCKED, Extent, Phase
-from coc_labeling.review.planning import Candidate, Kind, PlannedBatch, Planted, QueueSettings, Stratum, Team, plan
+from coc_labeling.review.planning import (
+    Candidate,
+    Given,
+    Kind,
+    PlannedBatch,
+    Planted,
+    QueueSettings,
+    Stratum,
+    Team,
+    plan,
+)
 from coc_labeling.review.store import ReviewStore, Role
 
 RELEASED_EXTENT = Extent(2_000_000, 6_000_000)  # 4 frames before the keyframe, 12 from it on, every 0.5 s
@@ -107,7 +117,8 @@ def enlarge(store: ReviewStore, settings: QueueSettings, extent: Extent = RELEAS
             for row in connection.execute(_PLANTED)
         ]
         team = Team(tuple(people[Role.REVIEWER]), tuple(people[Role.AUDITOR]))
-        batches = plan(labels, planted, team, settings, extent)
+        given = [Given(*row) for row in connection.execute(_GIVEN)]
+        batches = plan(labels, planted, team, settings, extent, given)
         _store(connection, batches, len(labels), settings, extent)
     return len(labels)
 
@@ -118,6 +129,11 @@ _WAITING = """
 # Those in batches already have been given to somebody: they are used up.
 _PLANTED = """
     SELECT id, clip_id, t_us, truth FROM labels WHERE wave IS NULL AND origin = 'planted' ORDER BY id
+"""
+# Whatever somebody has been shown was a task of theirs, which nobody takes from them once it is begun.
+_GIVEN = """
+    SELECT t.reviewer, l.clip_id, l.t_us FROM labels l JOIN tasks t ON t.label = l.id
+    WHERE l.clip_id IN (SELECT clip_id FROM labels WHERE wave IS NULL)
 """
 
 

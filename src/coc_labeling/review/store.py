@@ -113,7 +113,7 @@ class ReviewStore:
         with self.database.writing() as connection:
             known = connection.execute("SELECT role FROM reviewers WHERE name = ?", (name,)).fetchone()
             if known is None:
-                connection.execute("INSERT INTO reviewers VALUES (?, ?, ?)", (name, role, _now_ms()))
+                connection.execute("INSERT INTO reviewers VALUES (?, ?, ?)", (name, role, now_ms()))
             elif known["role"] != role:
                 raise ReviewError(f"reviewer {name}: is known as {known['role']}. Choose another name for {role}.")
 
@@ -226,7 +226,7 @@ class ReviewStore:
     def _events(rows: "_Rows", task: int) -> list[Event]:
         found = rows("SELECT revision, at_ms, actor, kind, content FROM events WHERE task = ? ORDER BY id", (task,))
         return [
-            Event(row["revision"], _time(row["at_ms"]), row["actor"], as_step(row["kind"], row["content"]))
+            Event(row["revision"], time_of(row["at_ms"]), row["actor"], as_step(row["kind"], row["content"]))
             for row in found
         ]
 
@@ -294,7 +294,7 @@ def _after(state: TaskState, step: Step, row: Row) -> TaskState:
 
 def _write(connection: Connection, row: Row, actor: str, step: Step, state: TaskState) -> None:
     """Add the event, and bring what follows from it up to date, in the caller's transaction."""
-    now, (kind, content) = _now_ms(), as_event(step)
+    now, (kind, content) = now_ms(), as_event(step)
     connection.execute(
         "INSERT INTO events (task, revision, at_ms, actor, kind, content) VALUES (?, ?, ?, ?, ?, ?)",
         (row["id"], state.revision, now, actor, kind, content),
@@ -321,9 +321,11 @@ def _named(row: Row) -> str:
     return f"task {row['id']} (clip {row['clip_id']} at {row['t_us'] / 1e6:g} s)"
 
 
-def _time(at_ms: int) -> datetime:
+def time_of(at_ms: int) -> datetime:
+    """Return the time of a row, UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Return the time that a row written now gets: milliseconds since 1970."""
     return time.time_ns() // 1_000_000

@@ -2,7 +2,8 @@
 
 ``events`` is what people did, in order, and is only ever added to. The columns of ``tasks`` from ``phase`` on, and
 ``sightings``, follow from it; they are there to be listed quickly. ``labels`` holds copies of generated labels as they
-were when they came into the queue, and planted ones.
+were when they came into the queue, and planted ones. The reviewer of a task is the one of its last row in
+``assignments``, which is only ever added to; without one it is the reviewer whom its batch was made for.
 """
 
 APPLICATION_ID = 0x436F4352  # "CoCR"
@@ -36,6 +37,7 @@ TABLES = (
         model TEXT,
         risk REAL,
         check_status TEXT,
+        check_reasons TEXT NOT NULL,
         truth TEXT,
         wave INTEGER REFERENCES waves (id),
         UNIQUE (clip_id, t_us, label_hash, origin)
@@ -72,6 +74,14 @@ TABLES = (
         content TEXT NOT NULL,
         UNIQUE (task, revision)
     ) STRICT""",
+    """CREATE TABLE assignments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        task INTEGER NOT NULL REFERENCES tasks (id),
+        was TEXT NOT NULL REFERENCES reviewers (name),
+        reviewer TEXT NOT NULL REFERENCES reviewers (name),
+        actor TEXT NOT NULL REFERENCES reviewers (name),
+        at_ms INTEGER NOT NULL
+    ) STRICT""",
     """CREATE TABLE sightings (
         reviewer TEXT NOT NULL,
         clip_id TEXT NOT NULL,
@@ -83,6 +93,7 @@ TABLES = (
     "CREATE INDEX tasks_of_batch ON tasks (batch, phase, verdict)",
     "CREATE INDEX tasks_of_label ON tasks (label)",
     "CREATE INDEX tasks_by_phase ON tasks (phase, verdict)",
+    "CREATE INDEX assignments_of_task ON assignments (task)",
     "CREATE INDEX labels_by_speed ON labels (longitudinal)",
     "CREATE INDEX labels_by_lane ON labels (lateral)",
     "CREATE INDEX labels_by_check ON labels (check_status)",
@@ -93,6 +104,8 @@ TABLES = (
         for table, verb, event in (
             ("events", "changed", "UPDATE"),
             ("events", "deleted", "DELETE"),
+            ("assignments", "changed", "UPDATE"),
+            ("assignments", "deleted", "DELETE"),
             ("sightings", "changed", "UPDATE"),
             ("sightings", "deleted", "DELETE"),
             ("labels", "changed", "UPDATE OF id, origin, clip_id, t_us, label_hash, label, sentence, truth"),
@@ -100,11 +113,15 @@ TABLES = (
             (
                 "tasks",
                 "changed",
-                "UPDATE OF id, batch, label, reviewer, kind, stratum, inclusion_probability, blank, repeats",
+                "UPDATE OF id, batch, label, kind, stratum, inclusion_probability, blank, repeats",
             ),
             ("tasks", "deleted", "DELETE"),
             ("batches", "changed", "UPDATE"),
             ("batches", "deleted", "DELETE"),
         )
     ),
+    """CREATE TRIGGER tasks_stay_with_their_reviewer BEFORE UPDATE OF reviewer ON tasks
+        WHEN EXISTS (SELECT 1 FROM events WHERE task = OLD.id) OR NEW.reviewer IS NOT
+            (SELECT reviewer FROM assignments WHERE task = OLD.id ORDER BY id DESC LIMIT 1)
+        BEGIN SELECT RAISE(ABORT, 'tasks are never given away once begun, nor without an assignment'); END""",
 )

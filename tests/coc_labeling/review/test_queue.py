@@ -1,3 +1,5 @@
+import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -8,13 +10,18 @@ from hypothesis import strategies as st
 
 from builders.records import plain_record
 from builders.reviews import PLAIN, filled, follows, review, rows, turns, unlock
+from builders.runs import only_run
+from coc_labeling.checks.results import CHECKS_TABLE, load_checks
+from coc_labeling.checks.run import check_run
+from coc_labeling.errors import CocLabelingError
+from coc_labeling.planting import Known
 from coc_labeling.records import to_yaml
 from coc_labeling.results import ExperimentFolder
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.intake import LabelRow, add_labels, add_run
+from coc_labeling.review.intake import KnownLabel, LabelRow, add_labels, add_planted, add_run
 from coc_labeling.review.judgements import Verdict
 from coc_labeling.review.phases import Extent, Phase
-from coc_labeling.review.planning import Candidate, Kind, Planted, QueueSettings, Stratum, Team, plan
+from coc_labeling.review.planning import Candidate, Given, Kind, Planted, QueueSettings, Stratum, Team, plan
 from coc_labeling.review.queue import (
     RELEASED_EXTENT,
     Filters,
@@ -112,6 +119,31 @@ def test_overlapping_windows_go_to_different_people():
     assert sum(len(people) == 2 for people in by_clip.values()) > 270
 
 
+@given(
+    st.integers(0, 99), st.integers(2, 3), st.lists(st.tuples(st.sampled_from("pqr"), st.integers(0, 9)), max_size=8)
+)
+@settings(max_examples=60)
+def test_nobody_gets_a_planted_label_of_a_moment_that_they_know(seed, people, known):
+    team = Team(tuple("pqr"[:people]), ("aud",))
+    chosen = QueueSettings(4, second_share=0.3, audit_share=0.2, planted_share=0.5, seed=seed)
+    labels = [Candidate(n, f"clip{n % 10}", n // 10 * 5_000_000, f"h{n}", 0.5) for n in range(20)]
+    planted = [Planted(100 + n, f"clip{n}", 4_000_000, n % 2 == 0) for n in range(14)]
+    given = [Given(name, f"clip{10 + clip}", 9_000_000) for name, clip in known]
+    batches = plan(labels, planted, team, chosen, RELEASED_EXTENT, given)
+    windows: dict[tuple[str, str], list[int]] = {}
+    for name, clip_id, t_us in given:
+        windows.setdefault((name, clip_id), []).append(t_us)
+    tasks = [task for batch in batches for task in batch.tasks]
+    for task in tasks:
+        windows.setdefault((task.reviewer, task.clip_id), []).append(task.t_us)
+    found = [task for task in tasks if task.kind in (Kind.PLANTED_GOOD, Kind.PLANTED_BAD)]
+    for task in found:
+        own = windows[task.reviewer, task.clip_id]
+        assert sum(abs(t_us - task.t_us) < RELEASED_EXTENT.length_us for t_us in own) == 1
+    if not known:
+        assert len(found) >= 8  # of ten that are asked for; those of clips 10 to 13 fit everybody
+
+
 def test_people_that_the_settings_need_are_asked_for():
     for team, message in ((Team(()), "no reviewer"), (Team(("a",)), "needs two"), (Team(("a", "b")), "auditor")):
         with pytest.raises(ReviewError, match=message):
@@ -186,6 +218,78 @@ def test_a_later_wave_leaves_earlier_batches_and_has_its_own_sample(tmp_path):
     after = page(store, Filters()).tasks
     assert after[:20] == before
     assert [(one.stratum, one.inclusion_probability) for one in after[20:]] == [(Stratum.RANDOM, 1.0)]
+
+
+def test_windows_of_earlier_batches_count_when_labels_are_planted(tmp_path):
+    store = filled(str(tmp_path), count=20, people="ann bob")
+    mine = {one.clip_id: one.reviewer for one in page(store, Filters(), limit=100).tasks}
+    known = Known(stands=False, has_lead=False)
+    add_planted(store, [KnownLabel(clip_id, 6_000_000, turns(), known) for clip_id in mine])
+    add_labels(store, [LabelRow(f"new{n}", 5_000_000, follows()) for n in range(20)])
+    enlarge(store, QueueSettings(10, second_share=0, audit_share=0, planted_share=0.5))
+    planted = [
+        one
+        for kind in (Kind.PLANTED_GOOD, Kind.PLANTED_BAD)
+        for one in page(store, Filters(kind=kind), limit=100).tasks
+    ]
+    assert len(planted) == 10
+    assert all(one.reviewer != mine[one.clip_id] for one in planted)
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def checked(inputs, tmp_path_factory):
+    """A run of the rules with its checks; its tests change copies."""
+    out = tmp_path_factory.mktemp("checked")
+    assert inputs.label(out) == 0
+    check_run(str(only_run(out)), num_workers=1)
+    return only_run(out)
+
+
+NOTHING = (None, None, [])
+
+
+def known_of_checks(store):
+    sql = "SELECT clip_id, t_us, risk, check_status, check_reasons FROM labels WHERE origin = 'generated'"
+    return {
+        (row["clip_id"], row["t_us"]): (row["risk"], row["check_status"], json.loads(row["check_reasons"]))
+        for row in store.database.rows(sql)
+    }
+
+
+def test_risk_and_result_come_from_the_checks_of_what_the_records_say_now(checked, tmp_path):
+    run = Path(shutil.copytree(checked, tmp_path / "run"))
+    table = load_checks(str(run))
+    expected = {
+        (row["clip_id"], row["event_start_timestamp"]): (row["risk"], row["status"], row["reasons"])
+        for row in table.to_pylist()
+    }
+    moment = next(iter(expected))
+    record = run / moment[0] / f"cot_{moment[1]}.yaml"
+    record.write_text(record.read_text() + "# touched\n")
+    store = ReviewStore.of_run(str(run))
+    intake = add_run(store, str(run))
+    found = known_of_checks(store)
+    assert intake.added == len(found) > 10
+    assert found.pop(moment) == NOTHING  # the check was made of another content
+    assert found == {one: expected[one] for one in found}
+    assert len({risk for risk, _, _ in found.values()}) > 1
+    check_run(str(run), num_workers=1)
+    assert add_run(store, str(run)).added == 0
+    assert known_of_checks(store)[moment] == expected[moment]
+    store.close()
+
+
+def test_without_checks_nothing_is_known_of_the_risk(checked, tmp_path):
+    run = Path(shutil.copytree(checked, tmp_path / "run"))
+    (run / CHECKS_TABLE).unlink()
+    store = ReviewStore.of_run(str(run))
+    assert add_run(store, str(run)).added > 10
+    assert all(known == NOTHING for known in known_of_checks(store).values())
+    (run / CHECKS_TABLE).write_text("no table")
+    with pytest.raises(CocLabelingError, match="expected a table of checks"):
+        add_run(store, str(run))
+    store.close()
 
 
 def test_labels_of_a_run_come_in_as_their_records_say_and_stay_untouched(tmp_path):

@@ -1,9 +1,10 @@
 import os
-import signal
+import random
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,40 @@ from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import Side
 
 REJECT = Judgement(verdict=Verdict.REJECT, reason=Reason.WRONG_DIRECTION, note="it goes right")
+# Takes step after step and says what was acknowledged.
 WORKER = """
 import sys
-from builders.reviews import review, UNSURE, ACCEPT
+from builders.reviews import ACCEPT, answer_for
 from coc_labeling.review.queue import next_task
 from coc_labeling.review.store import ReviewStore
 store, reviewer = ReviewStore.of_run(sys.argv[1]), sys.argv[2]
 while (task := next_task(store, reviewer)) is not None:
-    print(task, review(store, task, reviewer), flush=True)
+    revision = store.view(task, reviewer).state.revision
+    steps = [
+        lambda: store.open(task, reviewer, 0),
+        lambda: store.finish_history(task, reviewer, 1, answer_for(store, task, reviewer)),
+        lambda: store.judge(task, reviewer, 2, ACCEPT),
+    ]
+    for step in steps[revision:]:
+        print(task, step(), flush=True)
+"""
+# Judges one task again and again, each time on top of what it has just seen.
+RIVAL = """
+import sys
+from coc_labeling.review.errors import ConflictError
+from coc_labeling.review.judgements import Judgement
+from coc_labeling.review.store import ReviewStore
+store, name, wanted = ReviewStore.of_run(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+revision = store.view(1, "ann").state.revision
+print("ready", flush=True)
+sys.stdin.readline()
+while wanted:
+    try:
+        print(store.judge(1, "ann", revision, Judgement(verdict="unsure", note=f"{name} on {revision}")), flush=True)
+        wanted -= 1
+    except ConflictError:
+        print("conflict", flush=True)
+    revision = store.view(1, "ann").state.revision
 """
 
 
@@ -51,10 +78,11 @@ def columns_follow_from_events(store: ReviewStore) -> None:
         assert (state.phase, state.revision, state.verdict) == tuple(row)[1:]
 
 
-def worker(run_dir: str, reviewer: str) -> subprocess.Popen:
+def started(code: str, *arguments: object) -> subprocess.Popen:
     path = os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])
-    command = [sys.executable, "-c", WORKER, run_dir, reviewer]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path})
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, **pipes)
 
 
 def test_a_label_is_reviewed_changed_and_undone(store):
@@ -193,26 +221,32 @@ def test_edits_are_checked_against_schema_label_and_sentence(store):
 
 
 def test_what_was_acknowledged_survives_kills(tmp_path):
-    store = filled(str(tmp_path), count=300)
+    filled(str(tmp_path), count=2000).close()
     acknowledged: dict[int, int] = {}
-    for number in range(4):
-        process = worker(str(tmp_path), "ann")
-        lines = [process.stdout.readline() for _ in range(5 + 3 * number)]
-        os.kill(process.pid, signal.SIGKILL)
+    chance = random.Random(0)
+    for _ in range(4):
+        process = started(WORKER, tmp_path, "ann")
+        lines = [process.stdout.readline()]
+        time.sleep(chance.uniform(0.0, 0.15))
+        process.kill()
         lines += process.stdout.readlines()
         process.wait()
         acknowledged |= dict(tuple(map(int, line.split())) for line in lines if line.endswith("\n"))
-    assert len(acknowledged) > 30
-    assert store.database.rows("PRAGMA integrity_check")[0][0] == "ok"
-    for task, revision in acknowledged.items():
-        state = store.view(task, "ann").state
-        assert (state.phase, state.verdict, state.revision) == (Phase.DONE, Verdict.ACCEPT, revision)
+        store = ReviewStore.of_run(str(tmp_path))
+        assert store.database.rows("PRAGMA integrity_check")[0][0] == "ok"
+        for task, revision in acknowledged.items():
+            assert store.view(task, "ann").state.revision >= revision
+        assert sum(row[0] for row in store.database.rows("SELECT revision FROM tasks")) >= sum(acknowledged.values())
+        store.close()
+    assert len(acknowledged) > 4
+    store = ReviewStore.of_run(str(tmp_path))
     columns_follow_from_events(store)
+    store.close()
 
 
 def test_processes_and_threads_write_at_once(tmp_path):
     store = filled(str(tmp_path), count=60, people="ann bob cat")
-    process = worker(str(tmp_path), "ann")
+    process = started(WORKER, tmp_path, "ann")
     errors: list[Exception] = []
 
     def work(reviewer: str) -> None:
@@ -253,6 +287,24 @@ def test_of_many_who_judge_one_task_at_once_one_wins(store):
         thread.join()
     assert outcomes.count("conflict") == 7
     assert store.view(1, "ann").state.judgement.note in outcomes
+
+
+def test_two_processes_that_judge_one_task_lose_nothing(store, tmp_path):
+    unlock(store, 1, "ann")
+    rivals = [started(RIVAL, tmp_path, name, 40) for name in ("one", "other")]
+    for rival in rivals:
+        assert rival.stdout.readline() == "ready\n"
+    for rival in rivals:
+        rival.stdin.write("go\n")
+        rival.stdin.flush()
+    lines = [rival.communicate()[0].split() for rival in rivals]
+    assert [rival.returncode for rival in rivals] == [0, 0]
+    stored = [[int(line) for line in own if line != "conflict"] for own in lines]
+    assert sorted(stored[0] + stored[1]) == list(range(3, 83))
+    assert sum(line == "conflict" for own in lines for line in own) > 0
+    notes = [event.step.judgement.note for event in store.history(1)[2:]]
+    assert notes == [f"{'one' if revision in stored[0] else 'other'} on {revision - 1}" for revision in range(3, 83)]
+    columns_follow_from_events(store)
 
 
 def test_a_file_is_created_by_many_at_once(tmp_path):
