@@ -34,6 +34,7 @@ from coc_labeling.schema import Category, CoCLabel, Component, Lateral, Longitud
 CAMERA = "camera_front_wide_120fov"
 FPS, SECONDS, SIZE = 10, 20, (320, 192)
 CLIPS = 6
+FAR = 100.0  # m
 # Windows at 3 s and 12.5 s of a clip do not overlap; those of the last clip do.
 FRAMES = (30, 125)
 OVERLAPPING = (30, 45, 60, 125)
@@ -143,14 +144,13 @@ def _drive(number: int) -> Drive:
 
 def _road_users(d: Drive, number: int) -> list[RoadUser]:
     """A car ahead, an oncoming one, parked ones, and somebody on foot who crosses."""
-    zero, t = np.zeros(len(d)), d.t_us / 1e6
+    t = d.t_us / 1e6
     begins = 2.0 + 0.7 * (number % CLIPS)
     gap = 26.0 - 9.0 / (1 + np.exp(-1.2 * (t - begins))) + 3.0 * np.sin(0.3 * t)
-    lead = obstacle_columns(d.t_us, np.stack([gap, zero, zero + 0.8], axis=1), zero, track="lead")
+    lead = _along_the_road(d, gap, 0.0, 0.0, track="lead")
     there = slice(round(FPS * begins), round(FPS * (begins + 4)))
-    ahead = 45 - 16.0 * (t[there] - begins)
-    center = np.stack([ahead, np.full(len(ahead), 3.6), np.full(len(ahead), 0.8)], axis=1)
-    oncoming = obstacle_columns(d.t_us[there], center, np.full(len(ahead), np.pi), track="oncoming")
+    ahead = 45 - 16.0 * (t - begins)
+    oncoming = _rows(_along_the_road(d, ahead, 3.6, np.pi, track="oncoming"), there)
     found = [RoadUser(lead, (70, 90, 160)), RoadUser(oncoming, (150, 60, 60))]
     for place, ahead_m in enumerate((30.0, 62.0, 95.0)):
         parked = static_box_seen_from(d, ahead_m, -3.4, 0.0) | {"track_id": [f"parked{place}"] * len(d)}
@@ -158,6 +158,28 @@ def _road_users(d: Drive, number: int) -> list[RoadUser]:
     if number % 2:
         found.append(RoadUser(_walker(d, begins), (190, 120, 40)))
     return found
+
+
+def _along_the_road(d: Drive, ahead: np.ndarray, left: float, turned: float, *, track: str) -> Columns:
+    """Return somebody so many metres further along ego's own way, which goes straight on at its ends."""
+    s = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(d.x), np.diff(d.y)))])
+    known = np.concatenate([[s[0] - FAR], s, [s[-1] + FAR]])
+    first, last = (
+        (d.x[at] + along * np.cos(d.yaw[at]), d.y[at] + along * np.sin(d.yaw[at]))
+        for at, along in ((0, -FAR), (-1, FAR))
+    )
+    place = s + ahead
+    x = np.interp(place, known, [first[0], *d.x, last[0]])
+    y = np.interp(place, known, [first[1], *d.y, last[1]])
+    yaw = np.interp(place, known, [d.yaw[0], *d.yaw, d.yaw[-1]])
+    dx, dy = x - left * np.sin(yaw) - d.x, y + left * np.cos(yaw) - d.y
+    cos, sin = np.cos(d.yaw), np.sin(d.yaw)
+    center = np.stack([cos * dx + sin * dy, -sin * dx + cos * dy, np.full(len(d), 0.8)], axis=1)
+    return obstacle_columns(d.t_us, center, yaw - d.yaw + turned, track=track)
+
+
+def _rows(columns: Columns, chosen: slice) -> Columns:
+    return {name: np.asarray(values)[chosen] for name, values in columns.items()}
 
 
 def _walker(d: Drive, begins: float) -> Columns:

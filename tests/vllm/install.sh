@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the environment of tests/vllm: vLLM for the CPU, the toolkit from this checkout, pytest.
-# For Linux on x86_64 with Python 3.11; 90 s, 2.8 GB. Usage: tests/vllm/install.sh VENV
+# Makes the environment of tests/vllm: vLLM for the CPU, TRL, the toolkit from this checkout, pytest.
+# For Linux on x86_64 with Python 3.11; 90 s, 2.9 GB. Usage: tests/vllm/install.sh VENV
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 venv=$1

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from coc_labeling.export.content import Component, Content, Need
 from coc_labeling.export.counts import EXAMPLES, RISK_BINS, UNCHECKED, Counts, Maker
 from coc_labeling.export.licences import card_licence, source_terms, teacher_terms
+from coc_labeling.export.scene_reader import SceneReader
 from coc_labeling.export.selection import Selection
 from coc_labeling.export.sources import Only
 from coc_labeling.export.splits import Splits
+from coc_labeling.review.quality import Quality
+from driving_clips.video.pictures import ImageSettings
 
 # https://github.com/huggingface/hub-docs/blob/main/datasetcard.md, the values of size_categories
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -24,6 +28,33 @@ _LARGEST = "1M<n<10M"
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 MOST_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken of the recordings.
+
+    Attributes:
+        cameras: whose pictures; empty where there are none.
+        times_sec: when, in s relative to the keyframe.
+        images: how they are encoded.
+        components: parts of the model's token sequence.
+        has_path: whether ego's path is there.
+    """
+
+    cameras: tuple[str, ...]
+    times_sec: tuple[float, ...]
+    images: ImageSettings
+    components: tuple[Component, ...]
+    has_path: bool
+
+    @classmethod
+    def by(cls, reader: SceneReader, content: Content, needs: frozenset[Need]) -> Self:
+        """Return what a reader took."""
+        shows = Need.FRAMES in needs
+        times = tuple(offset / 1e6 for offset in reader.offsets_us) if shows else ()
+        cameras = reader.cameras if shows else ()
+        return cls(cameras, times, reader.images, content.components, Need.TRAJECTORY in needs)
 
 
 @dataclass(frozen=True)
@@ -42,6 +73,10 @@ class Facts:
         is_checked: whether there are checks of the run.
         data_files: the file of each split.
         counts: what was counted.
+        verdicts: labels of the run by what people said of them in the end; empty where nobody reviewed any.
+        quality: what reviews say of the labels of the run; None where they do not suffice.
+        most: of each split, how many labels a decision was cut to; None where it is not balanced.
+        taken: what was taken of the recordings; None where nothing was.
     """
 
     dataset: str
@@ -55,6 +90,10 @@ class Facts:
     is_checked: bool
     data_files: Mapping[str, str]
     counts: Counts
+    verdicts: Mapping[str, int]
+    quality: Quality | None
+    most: Mapping[str, int] | None
+    taken: Taken | None
 
     @property
     def models(self) -> list[str]:
@@ -88,6 +127,7 @@ def render_card(facts: Facts) -> str:
             makers=_makers(counts.makers),
             teachers=[(model, teacher_terms(model)) for model in facts.models],
             leaking=sorted(counts.leakage.leaking)[:EXAMPLES],
+            near=counts.leakage.neighbours.across() if counts.leakage.neighbours.total else None,
         )
     )
 

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from coc_labeling.export.leakage import Leakage
 from coc_labeling.export.rows import ExportRow
-from coc_labeling.export.sources import SourcedLabel
 
 RISK_BINS = 10
 UNCHECKED = "not checked"
@@ -24,31 +24,6 @@ class Maker:
 
 
 @dataclass
-class Leakage:
-    """Drives whose clips lie in more than one split.
-
-    Memory grows with the number of drives, not of labels.
-
-    Attributes:
-        drives: the first split of every drive.
-        clips: how many clips tell their drive.
-        leaking: the drives with clips in more than one split.
-    """
-
-    drives: dict[str, str] = field(default_factory=dict)
-    clips: int = 0
-    leaking: set[str] = field(default_factory=set)
-
-    def add(self, row: ExportRow) -> None:
-        """Take a new clip."""
-        if row.drive is None:
-            return
-        self.clips += 1
-        if self.drives.setdefault(row.drive, row.split) != row.split:
-            self.leaking.add(row.drive)
-
-
-@dataclass
 class Counts:
     """Counts of exported labels, each by split where that matters, and of what was left out.
 
@@ -62,10 +37,14 @@ class Counts:
         origins: ``generated``, or what people did.
         schema_versions: of the records.
         repaired: labels that a repair has changed.
+        frames: pictures that labels show, one shown by several labels counted with each.
         left_out: by reason.
-        problems: what is wrong with records, the first ``PROBLEMS_KEPT``.
-        leakage: drives in more than one split.
+        failed: how many of those are failures: records or recordings that should be readable and are not.
+        problems: what is wrong with them, the first ``PROBLEMS_KEPT``.
+        leakage: what occurs in more than one split.
     """
+
+    leakage: Leakage
 
     labels: Counter[str] = field(default_factory=Counter)
     clips: Counter[str] = field(default_factory=Counter)
@@ -76,9 +55,10 @@ class Counts:
     origins: Counter[str] = field(default_factory=Counter)
     schema_versions: Counter[int] = field(default_factory=Counter)
     repaired: int = 0
+    frames: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
     problems: list[str] = field(default_factory=list)
-    leakage: Leakage = field(default_factory=Leakage)
     _clip: str | None = None
 
     @property
@@ -92,8 +72,10 @@ class Counts:
         if row.clip_id != self._clip:
             self._clip = row.clip_id
             self.clips[split] += 1
-            self.leakage.add(row)
+            self.leakage.add_clip(row)
+        self.leakage.add_label(row)
         self.labels[split] += 1
+        self.frames += len(row.scene.frames)
         self.decisions["longitudinal", row.longitudinal or "none", split] += 1
         self.decisions["lateral", _lateral(row), split] += 1
         self.statuses[row.check_status or UNCHECKED, split] += 1
@@ -107,16 +89,12 @@ class Counts:
         """Count a label that is left out."""
         self.left_out[reason] += 1
 
-    def fail(self, label: SourcedLabel) -> None:
-        """Count a record that cannot be used."""
-        self.left_out["unreadable record"] += 1
-        if label.problem is not None and len(self.problems) < PROBLEMS_KEPT:
-            self.problems.append(label.problem)
-
-    @property
-    def failed(self) -> int:
-        """How many records could not be used."""
-        return self.left_out["unreadable record"]
+    def fail(self, reason: str, problem: str) -> None:
+        """Count a label that is left out because something is broken."""
+        self.left_out[reason] += 1
+        self.failed += 1
+        if len(self.problems) < PROBLEMS_KEPT:
+            self.problems.append(problem)
 
 
 def _lateral(row: ExportRow) -> str:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import IO, Any, ClassVar
 
 from coc_labeling.export.base import Exporter
+from coc_labeling.export.content import Content
 from coc_labeling.export.folder import ExportFolder
 from coc_labeling.export.rows import ExportRow, as_dict
 from driving_clips import files
 
 # They end a line for many readers, and stand unescaped in JSON.
-_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 # What a spreadsheet takes for a formula, https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 
@@ -42,6 +43,7 @@ CSV_COLUMNS = (
     "prompt_hash",
     "repair",
     "told_facts",
+    "reviewers",
     "export_version",
 )
 
@@ -51,8 +53,8 @@ class _BySplit(Exporter):
 
     ending: ClassVar[str]
 
-    def __init__(self, folder: ExportFolder) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: ExportFolder, content: Content) -> None:
+        super().__init__(folder, content)
         self._files: dict[str, IO[str]] = {}
         self._writers: dict[str, Callable[[ExportRow], Any]] = {}
 
@@ -87,7 +89,7 @@ class JsonLines(_BySplit):
 
     def writer_to(self, file: IO[str]) -> Callable[[ExportRow], Any]:
         """Return what writes a line."""
-        return lambda row: file.write(f"{json.dumps(as_dict(row), ensure_ascii=False).translate(_LINE_ENDS)}\n")
+        return lambda row: file.write(f"{json.dumps(as_dict(row), ensure_ascii=False).translate(LINE_ENDS)}\n")
 
 
 class Csv(_BySplit):

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from coc_labeling.errors import CocLabelingError
@@ -11,8 +12,9 @@ from driving_clips import files
 
 MANIFEST, CARD = "export.json", "README.md"
 _LOCK = ".export.lock"
-_FOLDERS = ("data", "reasoning", "splits")
-_OWN = re.compile(r"README\.md|(?:data|reasoning|splits)/[a-z0-9_]{1,60}\.[a-z]{1,10}")
+_FOLDERS = ("data", "llama_factory", "reasoning", "splits")
+_FOLDER_NAMES = "|".join(_FOLDERS)
+_OWN = re.compile(rf"README\.md|[a-z0-9_]{{1,60}}\.json|(?:{_FOLDER_NAMES})/[a-z0-9_-]{{1,80}}\.[a-z]{{1,10}}")
 
 
 class ExportFolder:
@@ -23,8 +25,10 @@ class ExportFolder:
     """
 
     def __init__(self, path: str, stack: ExitStack) -> None:
-        self._path, self._stack = path, stack
+        self.path, self._stack = path, stack
         self._names: list[str] = []
+        self._final: dict[str, str] = {}
+        self._last: list[Callable[[], None]] = []
         self._about: Mapping[str, Any] = {}
         # First in, last out: whoever finds a card finds the files that it tells of.
         self._card = self.create(CARD)
@@ -38,14 +42,31 @@ class ExportFolder:
         """Return a temporary path for a file, which takes its name when all is written.
 
         Args:
-            name: below the folder, such as ``data/sft.jsonl``; ``data``, ``reasoning`` and ``splits`` are the folders.
+            name: below the folder, such as ``data/sft.jsonl``; ``data``, ``llama_factory``, ``reasoning`` and
+                ``splits`` are the folders, and directly in it lie files whose names end in ``.json``.
         """
-        if not _OWN.fullmatch(name) or name in self._names:
+        if not _OWN.fullmatch(name) or name in self._names or name == MANIFEST:
             raise ValueError(f"{name!r} is no name of a file in an export, or is being written already")
-        path = files.join(self._path, name)
+        path = files.join(self.path, name)
         files.make_parents(path)
         self._names.append(name)
         return self._stack.enter_context(files.atomic_path(path))
+
+    def rename(self, name: str, final: str) -> None:
+        """Give a file that was created another name in the end, such as one that says how many there are."""
+        if not _OWN.fullmatch(final):
+            raise ValueError(f"{final!r} is no name of a file in an export")
+        self._final[name] = final
+
+    def in_the_end(self, step: Callable[[], None]) -> None:
+        """Have something done when all files have their names: deleting what is not needed any more."""
+        self._last.append(step)
+
+    def claim(self) -> None:
+        """Mark the folder as an export's, so that one that is killed is gone on with."""
+        path = files.join(self.path, MANIFEST)
+        if not files.exists(path):
+            files.write_atomic(path, _json({"state": "writing", "files": {}}))
 
     def describe(self, card: str, about: Mapping[str, Any]) -> None:
         """Write the card, and keep what the manifest is to say of the export."""
@@ -54,14 +75,19 @@ class ExportFolder:
 
     def publish(self) -> None:
         """Give all files their names, delete those of an earlier export, and write the manifest."""
-        earlier = earlier_files(self._path) or []
-        manifest = files.join(self._path, MANIFEST)
-        every = sorted({*earlier, *self._names})
+        earlier = earlier_files(self.path) or []
+        manifest = files.join(self.path, MANIFEST)
+        names = {self._final.get(name, name) for name in self._names}
+        every = sorted({*earlier, *self._names, *names})
         files.write_atomic(manifest, _json({"state": "writing", "files": dict.fromkeys(every)}))
         self._stack.close()
-        for name in set(earlier) - set(self._names):
-            files.remove(files.join(self._path, name))
-        sizes = {name: files.stamp(files.join(self._path, name)).size for name in sorted(self._names)}
+        for name, final in self._final.items():
+            Path(self.path, name).replace(Path(self.path, final))
+        for name in set(earlier) - names:
+            files.remove(files.join(self.path, name))
+        for step in self._last:
+            step()
+        sizes = {name: files.stamp(files.join(self.path, name)).size for name in sorted(names)}
         files.write_atomic(manifest, _json({"state": "complete", **self._about, "files": sizes}))
 
 

@@ -3,11 +3,16 @@
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.export.base import Exporter
 from coc_labeling.export.flat import Csv, JsonLines
+from coc_labeling.export.hf import HuggingFace
 from coc_labeling.export.reasoning_parquet import ReasoningParquet
+from coc_labeling.export.sft_chat import SftChat
+from coc_labeling.export.webdataset import WebDataset
 from driving_clips import registry
 
 ENTRY_POINTS = "coc_labeling.exporters"
-EXPORTERS: dict[str, type[Exporter]] = {exporter.name: exporter for exporter in (JsonLines, Csv, ReasoningParquet)}
+EXPORTERS: dict[str, type[Exporter]] = {
+    exporter.name: exporter for exporter in (JsonLines, Csv, ReasoningParquet, SftChat, HuggingFace, WebDataset)
+}
 
 
 def exporter_class(name: str) -> type[Exporter]:

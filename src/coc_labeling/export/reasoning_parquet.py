@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coc_labeling.export.base import Exporter
+from coc_labeling.export.content import Content
 from coc_labeling.export.folder import ExportFolder
 from coc_labeling.export.rows import ExportRow
 
@@ -61,8 +62,8 @@ class ReasoningParquet(Exporter):
 
     name = "reasoning-parquet"
 
-    def __init__(self, folder: ExportFolder) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: ExportFolder, content: Content) -> None:
+        super().__init__(folder, content)
         self._writer = pq.ParquetWriter(folder.create(PATH), SCHEMA)
         self._clip: list[ExportRow] = []
         self._clips: list[dict[str, Any]] = []

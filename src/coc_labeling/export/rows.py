@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-EXPORT_VERSION = 1  # raise it when the columns of a format change
+from coc_labeling.export.scenes import NOTHING, Scene
+
+EXPORT_VERSION = 2  # raise it when the columns of a format change
 _LABEL_KEYS = ("longitudinal", "lateral", "trace", "effect_on_ego_behavior")
 _COMPONENT_KEYS = ("id", "category", "relation", "side", "description", "track_id")
 
@@ -31,6 +33,8 @@ class ExportRow:
         check_status: the same in a word.
         schema_version: of the record.
         provenance: what made it, see ``provenance_of``.
+        meta_actions: names of those that start at the keyframe.
+        scene: what was seen and driven around it, as far as the format needs it.
     """
 
     clip_id: str
@@ -49,9 +53,11 @@ class ExportRow:
     check_status: str | None
     schema_version: int
     provenance: Mapping[str, Any]
+    meta_actions: tuple[str, ...] = ()
+    scene: Scene = NOTHING
 
 
-COLUMNS = tuple(ExportRow.__dataclass_fields__)
+COLUMNS = tuple(name for name in ExportRow.__dataclass_fields__ if name not in ("meta_actions", "scene"))
 
 
 def as_dict(row: ExportRow) -> dict[str, Any]:
@@ -78,7 +84,9 @@ def whole_label(text: str | None) -> dict[str, Any]:
     }
 
 
-def provenance_of(row: Mapping[str, Any], dataset: str, run: str, origin: str) -> dict[str, Any]:
+def provenance_of(
+    row: Mapping[str, Any], dataset: str, run: str, origin: str, reviewers: int | None = None
+) -> dict[str, Any]:
     """Return what made a label.
 
     Args:
@@ -86,6 +94,7 @@ def provenance_of(row: Mapping[str, Any], dataset: str, run: str, origin: str) -
         dataset: the dataset's name.
         run: the name of its experiment folder.
         origin: ``generated``, or what people did with it.
+        reviewers: how many people judged it; None where reviews were not asked.
     """
     return {
         "dataset": dataset,
@@ -97,5 +106,6 @@ def provenance_of(row: Mapping[str, Any], dataset: str, run: str, origin: str) -
         "prompt_hash": row["prompt_hash"],
         "repair": row["repair"],
         "told_facts": row["told_facts"] or [],
+        "reviewers": reviewers,
         "export_version": EXPORT_VERSION,
     }

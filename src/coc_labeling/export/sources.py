@@ -17,7 +17,7 @@ from driving_clips import files
 ROWS_AT_ONCE = 2000
 GENERATED = "generated"
 _NEEDED = (*KEY, *STAMP, "status", "sentence", "schema_version")
-_COLUMNS = tuple(name for name in LABELS_SCHEMA.names if name not in ("meta_actions", "scores", "unlisted"))
+_COLUMNS = tuple(name for name in LABELS_SCHEMA.names if name not in ("scores", "unlisted"))
 
 
 class Only(StrEnum):
@@ -36,11 +36,15 @@ class SourcedLabel:
         row: its row of ``labels.parquet``, as it is to be exported.
         origin: ``generated``, or what people did with it.
         problem: why the record cannot be used, None where it can.
+        left_out: why people do not want it exported, in words to count by; None where they do, or were not asked.
+        reviewers: how many people judged it; None where reviews were not asked.
     """
 
     row: dict[str, Any]
     origin: str = GENERATED
     problem: str | None = None
+    left_out: str | None = None
+    reviewers: int | None = None
 
 
 class LabelSource(ABC):
@@ -106,16 +110,3 @@ class GeneratedLabels(LabelSource):
                 f"{self.run_dir}: its shards are not merged yet. Run coc merge {self.run_dir} first."
             )
         raise CocLabelingError(f"{self.run_dir}: no {LABELS} in it. Expected an experiment folder of Step 3.")
-
-
-SOURCES: dict[Only, type[LabelSource]] = {Only.ALL: GeneratedLabels}
-
-
-def open_source(run_dir: str, only: Only) -> LabelSource:
-    """Return where labels come from; raises CocLabelingError where there are no reviews to tell."""
-    if only not in SOURCES:
-        raise CocLabelingError(
-            f"--only {only}: there are no reviews of {run_dir} to choose by. Use --only {Only.ALL}, with --max-risk to "
-            "leave out labels that the checks doubt."
-        )
-    return SOURCES[only](run_dir)
