@@ -28,6 +28,9 @@ class NoPictures:
     def warm(self, clip_id: str, t_us: int, *, future: bool) -> None:
         self.warmed.append((clip_id, t_us, future))
 
+    def scene(self, clip_id: str, t_us: int, *, future: bool) -> dict:
+        return {"problems": []}
+
     def shows_future(self, number: int) -> bool:
         return True
 

@@ -120,3 +120,9 @@ def test_folders_and_names_may_have_an_at_sign(tmp_path):
     assert side_name(f"{folder}@people") == SideName(str(folder), "people")
     assert side_name(f"{folder}@ann@x.org") == SideName(str(folder), "ann@x.org")
     assert side_name(f"{folder}@../x\x00") == SideName(str(folder), "../x\x00")  # a name, and never a path
+
+
+@pytest.mark.parametrize("option", ["--out", "--pairs"])
+def test_an_output_that_cannot_be_ends_with_2(runs, tmp_path, option):
+    answer = coc("agree", *runs, option, tmp_path)
+    assert (answer.code, "is a folder. Name a file." in answer.err) == (2, True)

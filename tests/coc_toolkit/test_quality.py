@@ -30,3 +30,27 @@ def test_without_reviews_it_ends_with_2_and_says_what_to_do(tmp_path):
     reviewed(run, wrong, 0)
     answer = coc("quality", run)
     assert (answer.code, "Review at least one batch" in answer.err) == (2, True)
+
+
+def test_an_output_that_cannot_be_ends_with_2(tmp_path):
+    run = reviewed(*checked_run(tmp_path / "run", 30), 20)
+    answer = coc("quality", run, "--out", tmp_path)
+    assert (answer.code, "is a folder. Name a file." in answer.err) == (2, True)
+    (tmp_path / "file").touch()
+    answer = coc("quality", run, "--out", tmp_path / "file" / "quality.json")
+    assert (answer.code, "its folder cannot be created" in answer.err) == (2, True)
+
+
+def test_what_is_undefined_is_explained(tmp_path):
+    run = reviewed(*checked_run(tmp_path / "run", 60), 15)
+    said = coc("quality", run).out
+    assert "  undefined" in said
+    assert "undefined: in some part of the queue" in said
+
+
+def test_where_all_is_judged_it_promises_nothing_more(tmp_path):
+    run = reviewed(*checked_run(tmp_path / "run", 40), 40)
+    said = coc("quality", run).out
+    assert "all of them have been reviewed" in said
+    assert "narrows it" not in said
+    assert "-; as right: -" not in said

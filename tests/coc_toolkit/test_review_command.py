@@ -206,7 +206,7 @@ def test_help_names_both_commands(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     answer = coc("review", "--help")
     assert answer.code == 0
-    assert "Usage: coc review [OPTIONS]" in answer.out
+    assert "coc review [OPTIONS]" in answer.out
     assert "coc review backup" in answer.out
-    assert "Usage: coc review backup" in coc("review", "backup", "--help").out
+    assert "coc review backup [OPTIONS]" in coc("review", "backup", "--help").out
     assert "coc review" in coc("review").err

@@ -107,7 +107,10 @@ class Database:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
-            raise ReviewError(f"{self.path}: expected a file of reviews, found something else ({error}).") from error
+            raise ReviewError(
+                f"{self.path}: expected a file of reviews, found something else, or one that is damaged ({error}). Put "
+                "a backup in its place (`coc review backup` makes them), or move it away to begin anew."
+            ) from error
 
 
 def _connect(path: str) -> sqlite3.Connection:

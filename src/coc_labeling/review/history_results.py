@@ -50,11 +50,12 @@ class HistoryResults:
 
 
 HistoryOf = dict[tuple[str, Kind], HistoryResults]
+PLANTED = (Kind.PLANTED_GOOD, Kind.PLANTED_BAD)
 KindOfComponent = tuple[str, str | None, str | None]  # category, relation, side
 
 
 def history_results(store: ReviewStore) -> HistoryOf:
-    """Return phase one by reviewer and kind of task, planted labels left out."""
+    """Return phase one by reviewer and kind of task, planted labels among them."""
     blank: dict[tuple[str, Kind], list[int]] = defaultdict(lambda: [0, 0, 0])
     for row in store.database.rows(_BLANK):
         listed = _kinds(row["added"])
@@ -67,9 +68,15 @@ def history_results(store: ReviewStore) -> HistoryOf:
     return {key: HistoryResults(*shown.get(key, (0, 0, 0)), *blank.get(key, (0, 0, 0))) for key in shown | blank}
 
 
-def total(found: HistoryOf, reviewer: str | None = None, kind: Kind | None = None) -> HistoryResults:
-    """Return phase one of one reviewer, or of one kind of task, or of all together."""
-    chosen = (results for key, results in found.items() if reviewer in (None, key[0]) and kind in (None, key[1]))
+def total(
+    found: HistoryOf, reviewer: str | None = None, kind: Kind | None = None, *, planted: bool = False
+) -> HistoryResults:
+    """Return phase one of one reviewer, or of one kind of task, or of all; of planted labels only where asked for."""
+    chosen = (
+        results
+        for (name, of_kind), results in found.items()
+        if reviewer in (None, name) and kind in (None, of_kind) and (planted or of_kind not in PLANTED)
+    )
     return sum(chosen, HistoryResults())
 
 
@@ -93,18 +100,17 @@ def _kinds(components: str | None) -> list[KindOfComponent]:
     return [(one["category"], one.get("relation"), one.get("side")) for one in json.loads(components or "[]")]
 
 
-_OF_RUN = "t.kind IN ('first', 'second', 'audit')"
-_SHOWN = f"""
+_SHOWN = """
     SELECT t.reviewer, t.kind,
         coalesce(sum(json_array_length(e.content, '$.confirmed')), 0) AS confirmed,
         coalesce(sum(json_array_length(e.content, '$.struck')), 0) AS struck,
         coalesce(sum(json_array_length(e.content, '$.added')), 0) AS added
     FROM events e JOIN tasks t ON t.id = e.task
-    WHERE e.kind = 'history_done' AND NOT t.blank AND {_OF_RUN} GROUP BY t.reviewer, t.kind
-"""  # noqa: S608 - ours
-_BLANK = f"""
+    WHERE e.kind = 'history_done' AND NOT t.blank GROUP BY t.reviewer, t.kind
+"""
+_BLANK = """
     SELECT t.reviewer, t.kind, json_extract(e.content, '$.added') AS added,
         json_extract(l.label, '$.components') AS components
     FROM events e JOIN tasks t ON t.id = e.task JOIN labels l ON l.id = t.label
-    WHERE e.kind = 'history_done' AND t.blank AND {_OF_RUN}
-"""  # noqa: S608 - ours
+    WHERE e.kind = 'history_done' AND t.blank
+"""

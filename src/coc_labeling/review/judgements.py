@@ -9,7 +9,8 @@ from coc_labeling.reading import differences, read_sentence
 from coc_labeling.review.errors import JudgementError
 from coc_labeling.schema import CoCLabel, Component, Lateral, Longitudinal, Strict
 
-MOST_COMPONENTS = 32
+MOST_COMPONENTS = 32  # that somebody adds, or leaves in an edited label
+MOST_ANSWERS = 10_000  # labels come with any number of components, and each one has to be answered
 MOST_CHARACTERS = 2000
 
 
@@ -59,7 +60,7 @@ class Answer(StrEnum):
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MOST_CHARACTERS)]
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_CHARACTERS)]
 Components = Annotated[tuple[Component, ...], Field(max_length=MOST_COMPONENTS)]
-Ids = Annotated[tuple[str, ...], Field(max_length=MOST_COMPONENTS)]
+Ids = Annotated[tuple[str, ...], Field(max_length=MOST_ANSWERS)]
 
 
 class HistoryAnswer(Strict):

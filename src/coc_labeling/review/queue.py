@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from sqlite3 import Connection, Row
 from typing import Any
 
@@ -87,9 +87,13 @@ class Page:
 class Progress:
     """How many tasks a reviewer or a batch has, by phase and by verdict."""
 
-    total: int
-    phases: Counter[Phase]
-    verdicts: Counter[Verdict]
+    total: int = 0
+    phases: Counter[Phase] = field(default_factory=Counter)
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+
+    def __add__(self, other: "Progress") -> "Progress":
+        """Return both together."""
+        return Progress(self.total + other.total, self.phases + other.phases, self.verdicts + other.verdicts)
 
     @property
     def done(self) -> int:
@@ -245,25 +249,6 @@ def _both(one: _Where, other: _Where) -> _Where:
     return one[0] + other[0], one[1] + other[1]
 
 
-def count(store: ReviewStore, filters: Filters) -> int:
-    """Return how many tasks fit, for auditors and admins."""
-    return _count(store, filters, blind=False)
-
-
-def count_of(store: ReviewStore, reviewer: str, filters: Filters) -> int:
-    """Return how many tasks of a reviewer fit, as far as they may know."""
-    return _count(store, Filters(**(vars(filters) | {"reviewer": reviewer, "kind": None})), blind=True)
-
-
-def _count(store: ReviewStore, filters: Filters, *, blind: bool) -> int:
-    of_label = _of_label(filters)
-    where, values = _both(_of_task(filters, blind=blind), of_label)
-    join = "JOIN labels l ON l.id = t.label" if of_label != _NOTHING else ""
-    sql = f"SELECT count(*) AS found FROM tasks t {join} WHERE 1{where}"  # noqa: S608 - values are bound
-    found: int = store.database.rows(sql, values)[0]["found"]
-    return found
-
-
 def _of_task(filters: Filters, *, blind: bool) -> _Where:
     names = [
         name
@@ -326,12 +311,12 @@ def next_task(store: ReviewStore, reviewer: str, after: int = 0) -> int | None:
     """
     for condition in ("t.id > ?", "t.id <= ?"):
         rows = store.database.rows(
-            f"SELECT min(t.id) AS task FROM tasks t WHERE t.reviewer = ? AND t.phase <> 'done' AND {condition} AND "  # noqa: S608
-            "(t.kind <> 'audit' OR (SELECT phase FROM tasks f WHERE f.id = t.repeats) = 'done')",
+            f"SELECT t.id FROM tasks t WHERE t.reviewer = ? AND t.phase <> 'done' AND {condition} AND "  # noqa: S608
+            "(t.kind <> 'audit' OR (SELECT phase FROM tasks f WHERE f.id = t.repeats) = 'done') ORDER BY t.id LIMIT 1",
             (reviewer, after),
         )
-        if rows[0]["task"] is not None:
-            task: int = rows[0]["task"]
+        if rows:
+            task: int = rows[0]["id"]
             return task
     return None
 
@@ -341,9 +326,10 @@ def progress_by_reviewer(store: ReviewStore) -> dict[str, Progress]:
     return _progress(store, "reviewer", "1", ())
 
 
-def progress_by_batch(store: ReviewStore, reviewer: str) -> dict[int, Progress]:
-    """Return how far a reviewer has come in each batch, in the order of the queue."""
-    return _progress(store, "batch", "reviewer = ?", (reviewer,))
+def progress_by_batch(store: ReviewStore, batches: Iterable[int], reviewer: str | None = None) -> dict[int, Progress]:
+    """Return how far batches have come: what is one reviewer's in them, or all of them."""
+    where = "batch IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR reviewer = ?2)"
+    return _progress(store, "batch", where, (json.dumps(sorted(batches)), reviewer))
 
 
 def _progress(store: ReviewStore, by: str, where: str, values: tuple[object, ...]) -> dict[Any, Progress]:
@@ -352,10 +338,8 @@ def _progress(store: ReviewStore, by: str, where: str, values: tuple[object, ...
         "GROUP BY whose, phase, verdict ORDER BY whose",
         values,
     )
-    found: dict[Any, Progress] = {}
+    found: dict[Any, Progress] = defaultdict(Progress)
     for row in rows:
-        known = found.get(row["whose"], Progress(0, Counter(), Counter()))
         verdicts = Counter({Verdict(row["verdict"]): row["tasks"]}) if row["verdict"] else Counter()
-        phases = Counter({Phase(row["phase"]): row["tasks"]})
-        found[row["whose"]] = Progress(known.total + row["tasks"], known.phases + phases, known.verdicts + verdicts)
-    return found
+        found[row["whose"]] += Progress(row["tasks"], Counter({Phase(row["phase"]): row["tasks"]}), verdicts)
+    return dict(found)

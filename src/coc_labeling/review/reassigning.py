@@ -33,7 +33,8 @@ class LeftBehind:
 
     Attributes:
         begun: somebody else has begun them.
-        known: their label, or a label planted into their moment, is or was another task of this reviewer.
+        known: their label, or a label planted into their moment, is or was another task of this reviewer; or they have
+            looked at what is to be audited.
     """
 
     begun: int
@@ -99,7 +100,8 @@ def _refuse(rows: _Rows, batch: int, reviewer: str, by: str) -> None:
         raise ReviewError(f"batch {batch}: expected a person with the role {needed}, {reviewer} is {roles[reviewer]}.")
 
 
-# Whoever knows a moment with one label would know a planted one of an overlapping window for what it is.
+# Whoever knows a moment with one label would know a planted one of an overlapping window for what it is. An auditor who
+# has looked at what others said of a label audits it no more.
 _OF_OTHERS = """
     SELECT t.id, t.reviewer, t.phase <> 'waiting' AS begun,
         EXISTS (SELECT 1 FROM tasks own WHERE own.label = t.label AND own.reviewer = ?2)
@@ -107,7 +109,11 @@ _OF_OTHERS = """
             SELECT 1 FROM labels near CROSS JOIN tasks own ON own.label = near.id
             WHERE near.clip_id = l.clip_id AND abs(near.t_us - l.t_us) < w.history_us + w.future_us
             AND 'planted' IN (near.origin, l.origin) AND own.reviewer = ?2
-        ) AS known
+        )
+        OR (t.kind = 'audit' AND EXISTS (
+            SELECT 1 FROM sightings s
+            WHERE (s.reviewer, s.clip_id, s.t_us, s.future) = (?2, l.clip_id, l.t_us, 1)
+        )) AS known
     FROM tasks t JOIN labels l ON l.id = t.label JOIN batches b ON b.id = t.batch JOIN waves w ON w.id = b.wave
     WHERE t.batch = ?1 AND t.reviewer <> ?2 ORDER BY t.id
 """

@@ -7,7 +7,6 @@ counted among the run's.
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from statistics import median
-from weakref import WeakKeyDictionary
 
 from coc_labeling.review.history_results import HistoryOf, HistoryResults, history_results, total
 from coc_labeling.review.judgements import Reason, Verdict
@@ -57,6 +56,7 @@ class ReviewerStatistics:
             nothing is judged.
         planted: what they made of labels with a known answer.
         history: phase one, of labels of the run.
+        all_history: the same with planted ones, for who must not see which ones those are.
         second: they (A) and the other one (B), of labels that two people reviewed.
         audit: they (A) and the auditors (B); for an auditor B are the first reviewers.
     """
@@ -71,6 +71,7 @@ class ReviewerStatistics:
     median_sec: float | None
     planted: PlantedResults
     history: HistoryResults
+    all_history: HistoryResults
     second: Reliability
     audit: Reliability
 
@@ -92,29 +93,8 @@ class Overview:
     audit: Reliability
 
 
-_made: "WeakKeyDictionary[ReviewStore, tuple[tuple[int, ...], Overview]]" = WeakKeyDictionary()
-
-
 def overview(store: ReviewStore) -> Overview:
-    """Return the numbers of a review; those made before where nobody has done anything since.
-
-    Results of checks that came in since do not count as doing: they show with the next step of a reviewer.
-    """
-    state = tuple(store.database.rows(_STATE)[0])
-    made = _made.get(store)
-    if made is None or made[0] != state:
-        made = _made[store] = state, _overview(store)
-    return made[1]
-
-
-_STATE = """
-    SELECT coalesce((SELECT max(id) FROM events), 0), coalesce((SELECT max(id) FROM assignments), 0),
-        coalesce((SELECT max(id) FROM tasks), 0), coalesce((SELECT max(id) FROM labels), 0),
-        (SELECT count(*) FROM reviewers)
-"""
-
-
-def _overview(store: ReviewStore) -> Overview:
+    """Return the numbers of a review. Of 100,000 judgements that takes seconds: see ``overviews``."""
     repeated = list(outcomes(store, repeated=True))
     second, audit = pairs_of(repeated, Kind.SECOND), pairs_of(repeated, Kind.AUDIT)
     history = history_results(store)
@@ -155,7 +135,7 @@ def _reviewers(store: ReviewStore, history: HistoryOf, second: Pairs, audit: Pai
     seconds: dict[str, list[float]] = defaultdict(list)
     for row in store.database.rows(_TIMES):
         seconds[row["actor"]].append((row["judged_ms"] - row["opened_ms"]) / 1000)
-    nothing = Progress(0, Counter(), Counter())
+    nothing = Progress()
     return tuple(
         ReviewerStatistics(
             name,
@@ -168,6 +148,7 @@ def _reviewers(store: ReviewStore, history: HistoryOf, second: Pairs, audit: Pai
             median(seconds[name]) if seconds[name] else None,
             planted.get(name, PlantedResults()),
             total(history, reviewer=name),
+            total(history, reviewer=name, planted=True),
             second.of(name).reliability(),
             audit.of(name).reliability(),
         )

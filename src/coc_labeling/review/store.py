@@ -202,6 +202,21 @@ class ReviewStore:
         """Return all that was done with a task, in order: for who may see it, which its web page decides."""
         return self._events(self.database.rows, task)
 
+    def note_look(self, task: int, person: str) -> None:
+        """Note that somebody has looked at a task of somebody else, label and judgements and all.
+
+        From then on phase one of what overlaps it is closed to them, as after a task of their own.
+
+        Raises:
+            NotAssignedError: there is no such task.
+        """
+        row = _task_row(self.database.rows, task, None)
+        seen = (person, row["clip_id"], row["t_us"], 1)
+        if self.database.rows("SELECT 1 FROM sightings WHERE (reviewer, clip_id, t_us, future) = (?, ?, ?, ?)", seen):
+            return
+        with self.database.writing() as connection:
+            connection.execute(_SIGHTED, seen)
+
     def label(self, task: int) -> CoCLabel:
         """Return the label of a task as it was generated or planted; raises NotAssignedError where there is none."""
         return CoCLabel.model_validate_json(_task_row(self.database.rows, task, None)["label"])
@@ -232,6 +247,7 @@ class ReviewStore:
 
 
 _Rows = Callable[[str, tuple[object, ...]], list[Row]]
+_SIGHTED = "INSERT OR IGNORE INTO sightings VALUES (?, ?, ?, ?)"
 
 
 def _task_row(rows: _Rows, task: int, reviewer: str | None) -> Row:
@@ -311,10 +327,7 @@ def _write(connection: Connection, row: Row, actor: str, step: Step, state: Task
         ),
     )
     if isinstance(step, Opened | HistoryDone | HistorySkipped):
-        connection.execute(
-            "INSERT OR IGNORE INTO sightings VALUES (?, ?, ?, ?)",
-            (actor, row["clip_id"], row["t_us"], int(state.future_unlocked)),
-        )
+        connection.execute(_SIGHTED, (actor, row["clip_id"], row["t_us"], int(state.future_unlocked)))
 
 
 def _named(row: Row) -> str:

@@ -93,10 +93,12 @@ TABLES = (
     "CREATE INDEX tasks_of_batch ON tasks (batch, phase, verdict)",
     "CREATE INDEX tasks_of_label ON tasks (label)",
     "CREATE INDEX tasks_by_phase ON tasks (phase, verdict)",
+    "CREATE INDEX tasks_left ON tasks (reviewer) WHERE phase <> 'done'",
     "CREATE INDEX assignments_of_task ON assignments (task)",
     "CREATE INDEX labels_by_speed ON labels (longitudinal)",
     "CREATE INDEX labels_by_lane ON labels (lateral)",
     "CREATE INDEX labels_by_check ON labels (check_status)",
+    "CREATE INDEX labels_by_sentence ON labels (sentence)",  # smaller to go through than the table
     "CREATE INDEX labels_without_wave ON labels (id) WHERE wave IS NULL",
     *(
         f"CREATE TRIGGER {table}_stay_{verb} BEFORE {event} ON {table} "

@@ -155,7 +155,7 @@ def test_a_clip_id_that_is_a_path_is_not_followed(runs, tmp_path):
     ("b", "message"),
     [
         ({("other", 0): STOP}, "no clip in common: a has 4 moments, b 1, such as x at 1000000 us"),
-        ({("x", 1_000_000): decision()}, "none has decisions on both sides: 1 pairs decided in a and a sentence"),
+        ({("x", 1_000_000): decision()}, "on both sides .1 pairs: decided in a, a sentence"),
         ({}, "b: no labels in it"),
     ],
 )

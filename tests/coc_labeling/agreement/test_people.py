@@ -46,7 +46,7 @@ def test_people_are_a_side_with_the_labels_they_left(run_dir):
         "verdicts": {"accept": 2, "edit": 1, "reject": 1, "unsure": 1},
     }
     said = "run@people: 1 labels were rejected and 1 left as unsure. People have no decision there"
-    assert notices == [f"{said}: it counts as abstained."]
+    assert notices == [f"{said}: it counts as abstained, and the agreement is that of the labels they kept."]
     assert side.sentences([("clip00001", 5_000_000), ("clip00002", 5_000_000), ("clip00005", 5_000_000)]) == {
         ("clip00001", 5_000_000): HOSTILE
     }

@@ -1,8 +1,10 @@
 import csv
 import json
+import os
 import re
 from importlib.metadata import version
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from builders.exports import MOMENTS_US, experiment, exported
 from builders.golden import GOLDEN
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.export.card import cell
+from coc_labeling.export.content import Content, Images, parse_components
 from coc_labeling.export.drives import Drives
 from coc_labeling.export.flat import _cell
 from coc_labeling.export.selection import Selection, Text
@@ -53,7 +56,7 @@ def test_csv_reads_back(run, tmp_path):
     assert rows[0]["components"] == "stopped lead vehicle 12 m ahead; right curve, radius 80 m"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@a", "\ta"])
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@a", "\ta", "\n=a", "\uff1d1"])
 def test_no_cell_is_a_formula(text):
     assert _cell(text) == f"'{text}"
 
@@ -187,3 +190,95 @@ def test_shares_that_are_none(text):
 
 def test_texts_are_no_markup():
     assert cell("a|<b>\n`x`") == r"a\|&lt;b&gt; \`x\`"
+
+
+def relabelled(run, change):
+    """Change rows of a run's table; their records are gone, so the table counts."""
+    table = pq.read_table(run / "labels.parquet")
+    rows = [row | change(row) for row in table.to_pylist()]
+    for record in run.glob("*/cot_*.yaml"):
+        record.unlink()
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), run / "labels.parquet")
+
+
+@pytest.mark.parametrize("format_name", [*FORMATS, "hf", "webdataset", "sft-chat"])
+@pytest.mark.parametrize("text", ["no json", "[1]", '{"components": 3}', r'{"trace": "\ud800"}'])
+def test_a_label_that_is_none_costs_itself_alone(run, tmp_path, format_name, text):
+    relabelled(run, lambda row: {"label": text} if row["clip_id"] == "clip-a" else {})
+    content = Content(parse_components("prompt,cot"), Images.NONE)
+    result = exported(run, tmp_path / "out", format_name, content=content)
+    assert (result.counts.exported, result.counts.failed) == (3, 2)
+    assert "clip-a 4000000 in labels.parquet: expected a label as JSON" in result.counts.problems[0]
+
+
+@pytest.mark.parametrize("clip_id", ["../../etc/passwd", "a/b", "a\nb", "..", "", "=1+1"])
+def test_what_cannot_be_a_clip_id_becomes_no_path_and_no_line(run, tmp_path, clip_id):
+    relabelled(run, lambda row: {"clip_id": clip_id} if row["clip_id"] == "clip-a" else {})
+    result = exported(run, tmp_path / "out", "webdataset", content=Content(images=Images.NONE))
+    assert (result.counts.exported, result.counts.failed) == (3, 2)
+    assert "cannot be a clip id" in result.counts.problems[0]
+    assert set((tmp_path / "out" / "splits" / "sft.txt").read_text().split()) == {"clip-b", "clip-c"}
+
+
+@pytest.mark.parametrize("text", ["a=0.5,b=0.7", "a=0.5", "sft=0.8,rl=0.1,evaluation=0.2"])
+def test_shares_sum_to_one(text):
+    with pytest.raises(CocLabelingError, match="sum to"):
+        parse_shares(text)
+
+
+def test_a_share_that_is_missing_is_named():
+    with pytest.raises(CocLabelingError, match="b has no share"):
+        parse_shares("a=0.5,b")
+
+
+def test_a_split_far_from_its_share_is_told(tmp_path):
+    run = experiment(tmp_path, ["drive-0", "drive-20", "drive-40", "other-0"], "table")
+    result = exported(run, tmp_path / "out", "jsonl", "a=0.5,b=0.5", seed=seed_that_parts("drive", "other"))
+    assert any("a hash shares out 2 drives that stay whole" in notice for notice in result.notices)
+
+
+def seed_that_parts(*drives):
+    return next(
+        seed
+        for seed in range(100)
+        if len({Splits({"a": 0.5, "b": 0.5}, seed).split_of("", drive) for drive in drives}) == len(drives)
+    )
+
+
+def test_where_nothing_is_left_it_says_what_to_do(run, tmp_path):
+    for record in run.glob("*/cot_*.yaml"):
+        os.utime(record, ns=(1, 1))
+    with pytest.raises(CocLabelingError, match="Run coc check again"):
+        exported(run, tmp_path / "out", selection=Selection(max_risk=0.9))
+
+
+def test_a_folder_without_labels_is_no_run(tmp_path):
+    with pytest.raises(CocLabelingError, match=r"no labels.parquet in it"):
+        exported(tmp_path, tmp_path / "out")
+
+
+def test_the_card_says_what_a_calibrated_risk_is(run, tmp_path):
+    exported(run, tmp_path / "out")
+    assert "A risk is a rank of doubt" in (tmp_path / "out" / "README.md").read_text()
+    (run / "risk_calibration.json").write_text("{}")
+    exported(run, tmp_path / "out")
+    assert "A risk is the probability that a label is wrong" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("format_name", [*FORMATS, "hf", "webdataset", "sft-chat"])
+def test_the_datasets_library_opens_columns_that_are_empty_at_first(tmp_path, monkeypatch, format_name):
+    datasets = pytest.importorskip("datasets", reason="the library is not installed")
+    run = experiment(tmp_path, [f"clip-{number:02d}" for number in range(8)], checked=False)
+    splits = Splits(parse_shares("a=0.5,b=0.5"))
+    empty = {"direction": None, "agent": None, "trace": None, "lateral": None, "label": None, "lateral_causes": []}
+    relabelled(run, lambda row: empty if splits.split_of(row["clip_id"], None) == "a" else {"direction": "left"})
+    content = Content(parse_components("prompt,cot"), Images.NONE)
+    exported(run, tmp_path / "out", format_name, "a=0.5,b=0.5", content=content)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    data = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    if format_name == "reasoning-parquet":
+        assert len(data["labels"]) == 8
+        return
+    rows = [row.get("json", row) for split in "ab" for row in data[split]]
+    assert {row["direction"] for row in rows} == {None, "left"}
+    assert len(rows) == 15

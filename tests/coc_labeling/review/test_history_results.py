@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.reviews import PLAIN, filled
+from builders.reviews import PLAIN, filled, review
 from coc_labeling.review.history_results import HistoryResults, history_results, omissions, total
 from coc_labeling.review.judgements import HistoryAnswer
 from coc_labeling.review.planning import Kind, QueueSettings
@@ -78,3 +80,14 @@ def test_omissions_are_a_part_of_what_was_listed(listed, own):
     assert omissions(listed, [*own, *listed]) == []
     assert omissions(found, own) == found
     assert omissions(listed, []) == listed
+
+
+def test_planted_labels_are_apart_from_those_of_the_run(tmp_path):
+    store = filled(str(tmp_path), count=10, settings=replace(PLAIN, planted_share=0.5))
+    for one in page(store, Filters()).tasks:
+        review(store, one.task, "ann")
+    found = history_results(store)
+    store.close()
+    assert found.keys() == {("ann", Kind.FIRST), ("ann", Kind.PLANTED_GOOD), ("ann", Kind.PLANTED_BAD)}
+    assert total(found, reviewer="ann") == found["ann", Kind.FIRST]
+    assert total(found, reviewer="ann", planted=True) == sum(found.values(), HistoryResults())

@@ -25,8 +25,6 @@ from coc_labeling.review.planning import Candidate, Given, Kind, Planted, QueueS
 from coc_labeling.review.queue import (
     RELEASED_EXTENT,
     Filters,
-    count,
-    count_of,
     enlarge,
     next_task,
     page,
@@ -153,6 +151,10 @@ def test_people_that_the_settings_need_are_asked_for():
             QueueSettings(**wrong)
 
 
+def fitting(store, filters):
+    return len(page(store, filters, limit=500).tasks)
+
+
 def test_pages_follow_one_another_and_filters_add_up(tmp_path):
     store = filled(str(tmp_path), count=45, people="ann bob")
     found, after = [], 0
@@ -161,14 +163,14 @@ def test_pages_follow_one_another_and_filters_add_up(tmp_path):
         found += [task.task for task in one.tasks]
         after = one.next_after
     assert found == list(range(1, 46))
-    assert count(store, Filters(decision="turn")) == count(store, Filters(check_status="low")) == 15
-    assert count(store, Filters(text="LEAD vehicle")) == 30
-    assert count(store, Filters(text="lead_vehicle")) == count(store, Filters(text="%' OR 1 --")) == 0
+    assert fitting(store, Filters(decision="turn")) == fitting(store, Filters(check_status="low")) == 15
+    assert fitting(store, Filters(text="LEAD vehicle")) == 30
+    assert fitting(store, Filters(text="lead_vehicle")) == fitting(store, Filters(text="%' OR 1 --")) == 0
     assert [task.clip_id for task in page(store, Filters(clip_id="clip00007")).tasks] == ["clip00007"]
     task = page(store, Filters(reviewer="ann")).tasks[0].task
     review(store, task, "ann")
     assert [one.task for one in page(store, Filters(verdict=Verdict.ACCEPT)).tasks] == [task]
-    assert count(store, Filters(phase=Phase.WAITING)) == 44
+    assert fitting(store, Filters(phase=Phase.WAITING)) == 44
     assert next_task(store, "ann") != task
 
 
@@ -179,7 +181,7 @@ def test_reviewers_are_told_nothing_before_they_may_know_it(tmp_path):
     hidden = {(one.longitudinal, one.lateral, one.sentence, one.risk, one.check_status) for one in listed}
     assert hidden == {(None,) * 5}
     assert {one.reviewer for one in listed} == {"ann"}
-    assert count_of(store, "ann", Filters(decision="turn")) == 0
+    assert page_of(store, "ann", Filters(decision="turn")).tasks == ()
     task = next_task(store, "ann")
     unlock(store, task, "ann")
     one = page_of(store, "ann", Filters(text="e"), limit=100).tasks
@@ -202,7 +204,7 @@ def test_progress_counts_by_reviewer_and_batch(tmp_path):
         "ann": (0, 20),
         "bob": (3, 20),
     }
-    batches = progress_by_batch(store, "bob")
+    batches = progress_by_batch(store, (2, 4), "bob")
     assert [(one.done, one.phases[Phase.FUTURE], one.total) for one in batches.values()] == [(3, 1, 10), (0, 0, 10)]
     assert next(iter(batches.values())).verdicts == {Verdict.ACCEPT: 3}
 

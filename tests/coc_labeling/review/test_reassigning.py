@@ -43,7 +43,7 @@ def test_what_nobody_has_begun_changes_hands(store):
     (given,) = assignments(store, third)
     assert (given.actor, given.was, given.reviewer) == ("adm", "ann", "bob")
     assert assignments(store, first) == []
-    progress = progress_by_batch(store, "bob")
+    progress = progress_by_batch(store, (1, 2), "bob")
     assert {batch: one.total for batch, one in progress.items()} == {1: 8, 2: 10}
     drawn = [(one.task, one.stratum, one.inclusion_probability) for one in before]
     assert [(o.task, o.stratum, o.inclusion_probability) for o in page(store, Filters(), limit=100).tasks] == drawn
@@ -146,3 +146,13 @@ def test_who_opens_while_the_batch_moves_keeps_the_task_or_is_told(store):
     assert owner.task == task
     assert (moved, owner.reviewer, owner.phase is Phase.WAITING) in {(9, "ann", False), (10, "bob", True)}
     assert (opened == [None]) == (moved == 10)
+
+
+def test_an_auditor_gets_no_audit_of_what_they_have_looked_at(tmp_path):
+    store = filled(str(tmp_path), 4, QueueSettings(batch_size=4, second_share=0, audit_share=1, planted_share=0))
+    store.add_person("eve", Role.AUDITOR)
+    (batch,) = {one.batch for one in page(store, Filters(kind=Kind.AUDIT)).tasks}
+    store.note_look(tasks_of(store, "ann")[0], "eve")
+    assert left_behind(store, batch, "eve") == LeftBehind(begun=0, known=1)
+    assert reassign(store, batch, "eve", "ann") == 3
+    store.close()

@@ -100,16 +100,14 @@ def test_whatever_a_team_does_adds_up(tmp_path):
     store.close()
 
 
-def test_the_same_reviews_give_the_same_numbers_and_a_step_gives_new_ones(store):
+def test_a_judgement_taken_back_leaves_the_numbers_as_they_were(store):
     review(store, 1, "ann")
     found = overview(store)
-    assert overview(store) is found
     revision = store.view(1, "ann").state.revision
     store.judge(1, "ann", revision, EMPTY)
     assert overview(store).totals.verdicts[Verdict.REJECT] == 1
     store.undo(1, "ann", revision + 1)
     again = overview(store)
-    assert again is not found
     assert again.totals == found.totals
     assert all(getattr(again, one.name) == getattr(found, one.name) for one in fields(again) if one.name != "reviewers")
 

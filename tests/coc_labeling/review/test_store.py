@@ -329,6 +329,8 @@ def test_other_files_are_refused(tmp_path):
     Path(path).write_bytes(b"no database " * 100)
     with pytest.raises(ReviewError, match="expected a file of reviews"):
         Database(path)
+    with pytest.raises(ReviewError, match="Put a backup in its place"):
+        Database(path)
     for statement, message in (("CREATE TABLE t (x)", "another SQLite"), ("PRAGMA user_version=7", "version 7")):
         Path(path).unlink()
         if "version" in message:

@@ -2,9 +2,12 @@
 
 import hashlib
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +31,14 @@ log = logging.getLogger(__name__)
 
 CLIPS = 64  # scenes, videos' times and frames in memory: each of a few MB at most
 WARM_WORKERS, WARM_AHEAD = 1, 16  # threads that make things before they are asked for; how much may wait for them
+WARM_NICENESS = 10
+
+
+def _step_back() -> None:
+    """Let who waits for a page go first: Linux has priorities of threads."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WARM_NICENESS)
 
 
 class Material:
@@ -46,11 +57,13 @@ class Material:
         self._drives = Drives(sources.dataset) if sources.dataset else None
         self._meta_actions = MetaActions(sources.meta_action_dir)
         self._videos = Videos(sources)
-        self._offsets_us = np.array(sources.sampling.offsets_us, dtype=np.int64)
+        offsets_us = np.array(sources.sampling.offsets_us, dtype=np.int64)
+        # A run may sample more than the window that decides who may still judge which history.
+        self._offsets_us = offsets_us[(offsets_us >= -extent.history_us) & (offsets_us <= extent.future_us)]
         self._scenes: Remembered[tuple[str, Part], dict[str, Any]] = Remembered(CLIPS)
         self._opened: Remembered[str, ClipVideo] = Remembered(CLIPS)
         self._frames: Remembered[tuple[str, Part], dict[int, bytes]] = Remembered(CLIPS)
-        self._warmer = ThreadPoolExecutor(WARM_WORKERS, "material")
+        self._warmer = ThreadPoolExecutor(WARM_WORKERS, "material", _step_back)
         self._warming: set[tuple[str, Part]] = set()
         self._warming_lock = threading.Lock()
 

@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
+from coc_labeling.review.overviews import Overviews
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.review.web.access import Access, Tries
 from coc_labeling.review.web.assets import Assets
@@ -36,6 +37,11 @@ class Site:
     run_dir: str
     assets: Assets
     tries: Tries = field(default_factory=Tries)
+    overviews: Overviews = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Get ready to count the numbers of the overview."""
+        self.overviews = Overviews(self.store)
 
     @property
     def name(self) -> str:

@@ -78,6 +78,9 @@ def page(task: TaskNumber, request: Request, here: Here, person: Annotated[Perso
     given = [_given(one) for one in assignments(here.store, task)] if person.role is Role.ADMIN else []
     done = [told(event, label) for event in here.store.history(task)]
     row = here.store.database.rows(_TASK, (task,))[0]
+    own = row["reviewer"] == person.name
+    if person.role is Role.AUDITOR and not own:
+        here.store.note_look(task, person.name)
     return render(
         request,
         "events.html.jinja",
@@ -85,8 +88,9 @@ def page(task: TaskNumber, request: Request, here: Here, person: Annotated[Perso
         label=label,
         parts=[(part, lines) for part, lines in parts_of(label).items() if lines],
         events=sorted(given + done, key=lambda one: one.at),
-        own=row["reviewer"] == person.name,
+        own=own,
         why=person.role is Role.ADMIN,
+        model=row["model"] if person.role is not Role.REVIEWER else None,  # planted labels have none
     )
 
 

@@ -68,7 +68,7 @@ def label_page(request: Request, task: TaskNumber, here: Here, person: Someone) 
         "state": view.state,
         "batch_done": done,
         "batch_total": total,
-        "data": _data(view),
+        "data": _data(view) | ({"scene": _scene(here, view)} if _may_be_worked_on(view) else {}),
         "Category": Category,
         "Relation": Relation,
         "Side": Side,
@@ -90,6 +90,11 @@ def label_page(request: Request, task: TaskNumber, here: Here, person: Someone) 
         "LateralDecision": LateralDecision,
     }
     return render(request, "label_future.html.jinja", **context)
+
+
+def _scene(here: Site, view: TaskView) -> dict[str, Any]:
+    """Return what moves in the window, as far as it may be seen; in the page it needs no second answer."""
+    return here.material.scene(view.clip_id, view.t_us, future=view.state.future_unlocked)
 
 
 def _may_be_worked_on(view: TaskView) -> bool:

@@ -9,7 +9,7 @@ from coc_labeling.agreement.resampling import Measured
 from coc_labeling.checks.risk import Status
 from coc_labeling.review.judgements import Reason, Verdict
 from coc_labeling.review.reliability import Reliability
-from coc_labeling.review.statistics import Overview, ReviewerStatistics, overview
+from coc_labeling.review.statistics import Overview, ReviewerStatistics
 from coc_labeling.review.store import Role
 from coc_labeling.review.web.context import Here, Person, Someone, render
 
@@ -40,17 +40,22 @@ class DecisionRow:
 def page(request: Request, here: Here, person: Someone) -> Response:
     """Show the dashboard: all of it to auditors and admins, to reviewers their own row.
 
-    Totals leave planted labels out. Who sees them change with each judgement could tell which ones those are.
+    A number that leaves planted labels out, seen before and after a judgement, tells which ones those are; kappa tells
+    which labels somebody else has judged, and whether alike, while one's own judgement can still be changed. So
+    reviewers see neither.
     """
-    found = overview(here.store)
+    look = here.overviews.look()
+    found = look.numbers
     everything = person.role is not Role.REVIEWER
     return render(
         request,
         "overview.html.jinja",
+        older=look.older,
         totals=found.totals,
         bar=bar(found.totals.verdicts),
         bars={one.name: bar(one.verdicts if everything else one.all_verdicts) for one in found.reviewers},
         reviewers=_rows(found, person),
+        histories={one.name: one.history if everything else one.all_history for one in found.reviewers},
         reliabilities=[("Second reviews, blind", found.second), ("Audits, blind", found.audit)],
         decisions=decision_rows(found.second, found.audit) if everything else [],
         reasons=_reasons(found.totals.reasons),

@@ -1,8 +1,5 @@
 """The queue: which tasks there are, how far they have come, and where to go on."""
 
-import json
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import groupby
@@ -121,34 +118,11 @@ def assign(
     return RedirectResponse(f"/?{urlencode(query)}", 303)
 
 
-def progress_of(store: ReviewStore, batches: Iterable[int], reviewer: str | None) -> dict[int, Progress]:
-    """Return how far batches have come: what is one reviewer's in them, or all of them."""
-    rows = store.database.rows(
-        """SELECT batch, phase, verdict, count(*) AS tasks FROM tasks
-           WHERE batch IN (SELECT value FROM json_each(?)) AND (? IS NULL OR reviewer = ?)
-           GROUP BY batch, phase, verdict""",
-        (json.dumps(list(batches)), reviewer, reviewer),
-    )
-    found: dict[int, Progress] = {}
-    for row in rows:
-        verdicts = Counter({Verdict(row["verdict"]): row["tasks"]}) if row["verdict"] else Counter()
-        one = Progress(row["tasks"], Counter({Phase(row["phase"]): row["tasks"]}), verdicts)
-        found[row["batch"]] = _sum([one, found[row["batch"]]] if row["batch"] in found else [one])
-    return found
-
-
-def _sum(parts: Iterable[Progress]) -> Progress:
-    total, phases, verdicts = 0, Counter[Phase](), Counter[Verdict]()
-    for part in parts:
-        total += part.total
-        phases.update(part.phases)
-        verdicts.update(part.verdicts)
-    return Progress(total, phases, verdicts)
-
-
 def _progress(store: ReviewStore, person: Person) -> Progress:
     found = queue.progress_by_reviewer(store)
-    return _sum(one for name, one in found.items() if person.role is Role.ADMIN or name == person.name)
+    if person.role is Role.ADMIN:
+        return sum(found.values(), Progress())
+    return found.get(person.name, Progress())
 
 
 def _shown(store: ReviewStore, person: Person, filters: Filters, after: int) -> Shown:
@@ -163,7 +137,7 @@ def _shown(store: ReviewStore, person: Person, filters: Filters, after: int) -> 
 
 def _groups(store: ReviewStore, tasks: tuple[Listed, ...], person: Person) -> list[BatchGroup]:
     whose = None if person.role is Role.ADMIN else person.name
-    progress = progress_of(store, {task.batch for task in tasks}, whose)
+    progress = queue.progress_by_batch(store, {task.batch for task in tasks}, whose)
     groups = []
     for batch, members in groupby(tasks, key=lambda task: task.batch):
         listed = tuple(members)
@@ -198,12 +172,16 @@ def _notice(request: Request) -> str:
     if not all(number.isascii() and number.isdigit() and len(number) < 12 for number in numbers):
         return ""
     batch, given, begun, known = map(int, numbers)
-    said = [f"Batch {batch}: {given} tasks have been given."]
+    said = [f"Batch {batch}: {_counted(given)} given away."]
     if begun:
-        said.append(f"{begun} stay, they have been begun.")
+        said.append(f"{_counted(begun)} already begun, not given.")
     if known:
-        said.append(f"{known} stay, since their labels are known from other tasks.")
+        said.append(f"{_counted(known)} not given: the label is known from another task.")
     return " ".join(said)
+
+
+def _counted(tasks: int) -> str:
+    return f"{tasks} task{'' if tasks == 1 else 's'}"
 
 
 def _url(asked: dict[str, object], after: int | None = None) -> str:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from coc_labeling.review.web.access import SESSION_SEC
-from coc_labeling.review.web.context import Here, person_of, render, site
+from coc_labeling.review.web.context import Here, Someone, person_of, render, session_of, site
 from coc_labeling.review.web.guards import TOKEN, address_of, form
 
 router = APIRouter()
@@ -46,6 +46,15 @@ def sign_in(request: Request, fields: Annotated[dict[str, str], Depends(form)]) 
     """Sign in by a token, or by a whole link that was pasted."""
     token = fields.get("token", "").strip().rpartition("token=")[2]
     return _welcome(request, _person(request, token), "/")
+
+
+@router.get("/api/proof")
+def proof(request: Request, here: Here, _person_who_asks: Someone) -> dict[str, str]:
+    """Return what proves that a step comes from our own page, for one that was loaded in an earlier session.
+
+    Pages of other origins can neither read this nor set the header that it goes into.
+    """
+    return {"csrf": here.access.csrf(session_of(request))}
 
 
 @router.post("/sign-out")

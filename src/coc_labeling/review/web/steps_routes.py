@@ -1,6 +1,8 @@
 """The steps of a review: opening, judging, undoing, and where to go next."""
 
+import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -8,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, StringConstraints, ValidationError
 
 from coc_labeling.planting import compose
-from coc_labeling.review.errors import ConflictError, JudgementError, PhaseError
+from coc_labeling.review.errors import ConflictError, JudgementError, PhaseError, ReviewError
 from coc_labeling.review.judgements import MOST_CHARACTERS, Edit, HistoryAnswer, Judgement, sentence_mismatches
 from coc_labeling.review.phases import Phase
 from coc_labeling.review.queue import next_task
@@ -17,6 +19,7 @@ from coc_labeling.review.web.context import Here, Person, Site, Someone, TaskNum
 from coc_labeling.schema import Strict
 
 router = APIRouter()
+_LOG = logging.getLogger(__name__)
 _Body = TypeVar("_Body", bound=BaseModel)
 _WORDING = 0  # of the sentences that are composed, of those that there are
 QUEUE = "/"
@@ -70,7 +73,8 @@ def body(model: type[_Body]) -> Callable[[Request], Awaitable[_Body]]:
 def open_task(task: TaskNumber, here: Here, person: Someone) -> RedirectResponse:
     """Show a task that waits, by the way that is open; one that is open already just again."""
     view = here.store.view(task, person.name)
-    opened(here, view, person)
+    with suppress(ConflictError):  # a second click, or another tab, was faster: the page shows how it stands
+        opened(here, view, person)
     warm(here, task, person)
     return RedirectResponse(f"/tasks/{task}", 303)
 
@@ -167,15 +171,21 @@ def in_words(error: ValidationError) -> str:
 
 
 def _go_on(here: Site, person: Person, task: int) -> str:
-    """Open a reviewer's next task; return its address, that of the queue where none is left."""
-    found = next_task(here.store, person.name, task)
-    if found is None:
-        return QUEUE
+    """Open a reviewer's next task; return its address, that of the queue where none is left.
+
+    Raises nothing: what leads here has been stored, and has to be acknowledged.
+    """
     try:
+        found = next_task(here.store, person.name, task)
+        if found is None:
+            return QUEUE
         opened(here, here.store.view(found, person.name), person)
         warm(here, found, person)
     except (ConflictError, PhaseError):  # opened in another window of the browser just now: its page says how it stands
         return _url(found)
+    except ReviewError as error:  # given to somebody else just now, or the file cannot be read
+        _LOG.warning("task %d is judged, the next one of %s cannot be opened: %s", task, person.name, error)
+        return QUEUE
     return _url(found)
 
 

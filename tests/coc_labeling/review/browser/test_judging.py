@@ -97,7 +97,7 @@ def test_an_edit_without_a_change_is_not_taken_and_stays_where_it_was(at, store)
     ann.press("e", "Enter")
     error = ann.page.get_by_role("alert").filter(visible=True)
     error.wait_for()
-    assert "nothing is changed" in error.inner_text()
+    assert "Nothing is changed" in error.inner_text()
     assert held(store, ann.task) is None
     assert ann.phase == "future"
 

@@ -67,7 +67,7 @@ def test_an_admin_gives_what_is_not_begun_to_somebody_else(serve, desk):
     form.get_by_label("give them to").select_option("bob")
     with adm.page.expect_navigation():
         form.get_by_role("button").click()
-    assert "6 tasks have been given" in adm.page.locator(".notice").inner_text()
+    assert "6 tasks given away" in adm.page.locator(".notice").inner_text()
     assert server.tasks_of("ann") == before["ann"][:1]
     assert set(server.tasks_of("bob")) == {*before["bob"], *before["ann"][1:]}
     bob = desk(server, "bob")

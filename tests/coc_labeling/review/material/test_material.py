@@ -192,6 +192,17 @@ def test_the_run_says_which_frames_are_sampled(drives, opened):
     assert [one["t"] for one in material.scene(CLIP, 5_000_000, future=True)["frames"]] == [4.0, 5.0, 6.0]
 
 
+def test_no_frame_lies_outside_of_the_window_whatever_a_run_has_sampled(drives, opened):
+    """Who has seen a window may still judge the history of the next one that does not overlap it."""
+    sampled = {"data_loader__video__hist_length_sec": 4, "data_loader__video__fut_length_sec": 9}
+    material = opened(drives, sampled)
+    frames = material.scene(CLIP, 5_000_000, future=True)["frames"]
+    assert (frames[0]["t"], frames[-1]["t"]) == (3.0, 11.0)
+    assert shown(material.frame(CLIP, 5_000_000, frames[0]["number"])) == 30
+    with pytest.raises(MaterialError):
+        material.frame(CLIP, 5_000_000, frames[-1]["number"] + 1)
+
+
 # What is missing or broken is told
 
 

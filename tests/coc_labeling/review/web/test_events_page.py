@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from builders.review_web import Served
-from builders.reviews import ACCEPT, PLAIN, filled, review, unlock
+from builders.reviews import ACCEPT, PLAIN, filled, review, turns, unlock
+from coc_labeling.review.intake import LabelRow, add_labels
 from coc_labeling.review.judgements import Answer, Edit, Judgement, QaItem, Verdict
-from coc_labeling.review.queue import next_task
+from coc_labeling.review.queue import enlarge, next_task
 from coc_labeling.review.reassigning import reassign
 from coc_labeling.schema import Lateral, LateralDecision
 
@@ -109,3 +110,30 @@ def test_the_admin_sees_why_a_task_is_there_and_whom_it_was_given(served):
     assert "gave the task" not in own
     assert "first, " not in own
     assert "Open the label" in own
+
+
+def test_who_made_a_label_is_not_told_to_reviewers(served):
+    """Planted labels have no maker: its absence would tell them."""
+    task = next_task(served.store, "ann")
+    review(served.store, task, "ann")
+    assert "Labelled by" not in served.person("ann").page(f"/tasks/{task}/events").said
+    assert "Labelled by" in served.person("aud").page(f"/tasks/{task}/events").said
+
+
+def test_an_auditor_who_has_looked_does_no_phase_one_of_what_overlaps(tmp_path):
+    """What others said of a window tells what came after its keyframe."""
+    store = filled(str(tmp_path), 2)
+    task = next_task(store, "ann")
+    with Served(store, str(tmp_path)) as served:
+        looked_at = store.view(task, "ann")
+        review(store, task, "ann")
+        for _ in range(2):
+            served.person("aud").page(f"/tasks/{task}/events")
+            served.person("dora").page(f"/tasks/{task}/events")
+        rows = store.database.rows("SELECT * FROM sightings WHERE reviewer <> 'ann'")
+        assert [tuple(row) for row in rows] == [("aud", looked_at.clip_id, looked_at.t_us, 1)]
+        add_labels(store, [LabelRow(looked_at.clip_id, looked_at.t_us + 3_000_000, turns())])
+        enlarge(store, replace(PLAIN, audit_share=1.0))
+        review(store, next_task(store, "ann", task + 1), "ann")
+        audit = next_task(store, "aud")
+        assert not store.view(audit, "aud").history_open

@@ -87,7 +87,7 @@ def test_phase_one_shows_components_and_nothing_else_of_the_label(make):
     assert has(page, HIDDEN) == []
     assert has(page, COMPONENTS) == list(COMPONENTS)
     assert "Phase 1 of 2" in page.said
-    assert sorted(data_of(page)) == ["blank", "components", "phase", "revision", "task"]
+    assert sorted(data_of(page)) == ["blank", "components", "phase", "revision", "scene", "task"]
 
 
 def test_a_blank_list_shows_no_component(make):

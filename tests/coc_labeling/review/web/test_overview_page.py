@@ -4,9 +4,10 @@ import pytest
 
 from builders.review_web import Served
 from builders.reviews import ACCEPT, PLAIN, UNSURE, filled, review
-from coc_labeling.review.judgements import Judgement, Verdict
+from coc_labeling.review.judgements import HistoryAnswer, Judgement, Verdict
 from coc_labeling.review.queue import next_task
 from coc_labeling.review.web.overview_page import bar
+from coc_labeling.schema import Category, Component
 
 REJECT = Judgement(verdict=Verdict.REJECT, reason="hazard_missed")
 
@@ -50,8 +51,23 @@ def test_a_reviewer_sees_their_own_row_alone(measured):
     seen = measured.person("ann").page("/overview")
     assert "labels reviewed" not in seen.said
     assert "Your own work" in seen.said
-    for words in ("bob", "aud ", "Errors found", "Right ones accepted", "planted", "Agreement by decision"):
+    for words in ("bob", "aud ", "Errors found", "Right ones accepted", "planted", "Agreement by decision", "Kappa"):
         assert words not in seen.said
+
+
+def test_no_number_of_a_reviewer_tells_a_planted_label(tmp_path):
+    """Each judgement moves all of them, whatever the label is."""
+    store = filled(str(tmp_path), 10, replace(PLAIN, planted_share=1, blank_share=1))
+    with Served(store, str(tmp_path)) as served:
+        ann, moved = served.person("ann"), []
+        while (task := next_task(store, "ann")) is not None:
+            before = ann.page("/overview").said.partition("Lacking")[2]
+            revision = store.open(task, "ann", 0)
+            thing = Component(id="c9", category=Category.LANE, description="the lane")
+            revision = store.finish_history(task, "ann", revision, HistoryAnswer(added=(thing,)))
+            moved.append(ann.page("/overview").said.partition("Lacking")[2] != before)
+            store.judge(task, "ann", revision, ACCEPT)
+    assert moved == [True] * 20
 
 
 def test_each_number_says_of_how_many(measured):

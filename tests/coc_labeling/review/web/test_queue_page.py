@@ -124,7 +124,7 @@ def test_the_admin_gives_a_batch_to_somebody_else(served):
     answer = dora.submit(f"/batches/{batch}/assign", reviewer="bob")
     assert answer.status_code == 303
     told = dora.page(answer.headers["location"]).said
-    assert f"Batch {batch}: 9 tasks have been given. 1 stay, they have been begun." in told
+    assert f"Batch {batch}: 9 tasks given away. 1 task already begun, not given." in told
     assert len(page(served.store, Filters(reviewer="bob")).tasks) == 19
     assert "1 of 1 judged" in served.person("ann").page("/").said
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_given(served, batch, reviewer, status):
 
 def test_a_link_can_say_nothing_but_numbers(served):
     said = served.person("dora").page("/?batch=1&given=<b>all</b>&begun=0&known=0").said
-    assert "have been given" not in said
+    assert "given away" not in said
 
 
 def hostile(folder):

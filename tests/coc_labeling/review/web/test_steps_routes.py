@@ -1,10 +1,12 @@
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from builders.review_web import Served
 from builders.reviews import PLAIN, answer_for, filled, review, unlock
+from coc_labeling.review.errors import NotAssignedError
 from coc_labeling.review.judgements import Verdict
 from coc_labeling.review.phases import Phase
 from coc_labeling.review.queue import next_task
@@ -260,3 +262,55 @@ def test_an_audit_is_blind_and_comes_when_it_is_due(tmp_path):
 
 def reviewer_of(store, task):
     return store.database.rows("SELECT reviewer FROM tasks WHERE id = ?", (task,))[0]["reviewer"]
+
+
+def test_a_judgement_that_is_stored_is_acknowledged_though_nothing_can_follow(served, monkeypatch):
+    ann, task = served.person("ann"), first_of(served, "ann")
+    revision = unlock(served.store, task, "ann")
+    following = next_task(served.store, "ann", task)
+    view = type(served.store).view
+
+    def given_away(store, number, reviewer):
+        if number == following:
+            raise NotAssignedError(f"task {number}: no task of {reviewer}.")
+        return view(store, number, reviewer)
+
+    monkeypatch.setattr(type(served.store), "view", given_away)
+    answer = ann.post(f"/api/tasks/{task}/judgement", {"revision": revision, "judgement": ACCEPT})
+    assert (answer.status_code, answer.json()) == (200, {"revision": revision + 1, "url": "/"})
+
+
+def test_who_clicks_twice_is_led_to_the_task_both_times(served, monkeypatch):
+    ann, task = served.person("ann"), first_of(served, "ann")
+    waiting = served.store.view(task, "ann")
+    served.store.open(task, "ann", 0)
+    views = iter([waiting])  # of the second request, which looked before the first one was done
+    view = type(served.store).view
+    monkeypatch.setattr(type(served.store), "view", lambda store, *of: next(views, None) or view(store, *of))
+    answer = ann.submit(f"/tasks/{task}/open")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/tasks/{task}")
+
+
+def test_a_label_of_many_components_can_be_answered(served):
+    many = [f"c{number}" for number in range(1, 200)]
+    answer = ann_says(served, confirmed=many)
+    assert (answer.status_code, "each one shown" in answer.text) == (422, True)  # not: too many
+
+
+def ann_says(served, **answer):
+    ann, task = served.person("ann"), first_of(served, "ann")
+    served.store.open(task, "ann", 0)
+    return ann.post(f"/api/tasks/{task}/history", {"revision": 1, "answer": answer})
+
+
+def test_a_page_of_an_earlier_session_gets_the_proof_of_the_one_now(served, monkeypatch):
+    ann, task = served.person("ann"), first_of(served, "ann")
+    revision = unlock(served.store, task, "ann")
+    proof_of_the_page = ann.csrf
+    monkeypatch.setattr(served.access, "_clock", lambda: time.time() + 60)
+    ann.get(f"/?token={served.access.token('ann')}")  # in another tab
+    step = {"revision": revision, "judgement": ACCEPT}
+    assert ann.post(f"/api/tasks/{task}/judgement", step, csrf=proof_of_the_page).status_code == 403
+    proof = ann.get("/api/proof").json()["csrf"]
+    assert ann.post(f"/api/tasks/{task}/judgement", step, csrf=proof).status_code == 200
+    assert served.stranger().get("/api/proof").status_code == 401

@@ -1,6 +1,7 @@
 // How steps are sent to the server, and what is said where one is not taken.
 
-const NOT_SAVED = "Not saved: the server does not answer. What you entered is still here; try again.";
+const NO_ANSWER =
+  "The server does not answer, so nobody knows whether this is saved. What you entered is still here; try again.";
 const PATIENCE_MS = 20000;
 
 /** A step that was not taken; again says whether the page has to be loaded again first. */
@@ -11,24 +12,38 @@ export class Refused extends Error {
   }
 }
 
+let renewed = null; // the proof of a session that began, in another tab, after this page was loaded
+
 /** Send JSON to the server and return its answer; throws Refused with a text for people. */
 export async function post(url, csrf, content, signal = AbortSignal.timeout(PATIENCE_MS)) {
   let answer;
   try {
-    answer = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
-      body: JSON.stringify(content),
-      signal,
-    });
+    answer = await send(url, renewed ?? csrf, content, signal);
+    if (answer.status === 403 && (await renew(signal))) answer = await send(url, renewed, content, signal);
   } catch (error) {
-    throw error.name === "AbortError" ? error : new Refused(NOT_SAVED);
+    throw error.name === "AbortError" ? error : new Refused(NO_ANSWER);
   }
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
   const text = typeof said.error === "string" ? said.error : `Not saved: the server answered ${answer.status}.`;
   if (answer.status === 401) throw new Refused(`${text} Sign in again in another tab, then repeat it here.`);
   throw new Refused(text, answer.status === 409);
+}
+
+function send(url, csrf, content, signal) {
+  return fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+    body: JSON.stringify(content),
+    signal,
+  });
+}
+
+/** Ask for the proof of the session that there is now; returns whether there is one. */
+async function renew(signal) {
+  const answer = await fetch("/api/proof", { signal });
+  if (answer.ok) renewed = (await answer.json()).csrf;
+  return answer.ok;
 }
 
 /** Send what a form asks for once at a time: shows errors in place, keeps inputs, leads on where it worked. */

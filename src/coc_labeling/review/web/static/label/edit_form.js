@@ -26,6 +26,7 @@ export class EditForm {
   start(earlier) {
     if (this.isStarted) return;
     this.isStarted = true;
+    this.isNew = !earlier;
     const { label } = this.data;
     const from = earlier ?? { ...label, sentence: label.effect_on_ego_behavior, trace: null };
     for (const component of from.components) this.#addRow(component);
@@ -65,6 +66,7 @@ export class EditForm {
   /** Return in words what is missing, null where nothing is. */
   problem() {
     const edit = this.read();
+    if (this.isNew && !this.isDirty) return "Nothing is changed. Accept the label instead (a), or change something.";
     return edit.sentence ? this.#structureProblem(edit) : "Write the sentence.";
   }
 
@@ -184,6 +186,7 @@ export class EditForm {
   }
 
   #changed() {
+    this.asked?.abort(); // its answer would be about what was there before
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => this.#ask(), PAUSE_MS);
   }

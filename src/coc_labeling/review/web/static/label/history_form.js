@@ -109,9 +109,9 @@ export class HistoryForm {
       this.description.focus();
       return this.sender.show("A component is written but not added. Add it with Enter, or cancel it with Esc.");
     }
-    if (this.data.blank && !this.added.length && !this.isSure) {
-      this.isSure = true;
-      return this.sender.show("The list is empty. If nothing mattered, finish once more.");
+    if (!this.rows.length && !this.added.length && !this.isSure) {
+      this.isSure = true; // the Enter before may have been meant for another label
+      return this.sender.show("The list is empty. If nothing matters, finish once more.");
     }
     const ids = (answer) => this.rows.filter((row) => this.answerOf(row) === answer).map((row) => row.dataset.id);
     const answer = { confirmed: ids("confirmed"), struck: ids("struck"), added: this.added };

@@ -61,7 +61,7 @@ function begin() {
   window.addEventListener("beforeunload", (event) => {
     if (form.isDirty && !isLeft) event.preventDefault();
   });
-  loadScene();
+  showScene(data.scene);
 }
 
 function beginHistory() {
@@ -76,18 +76,6 @@ function beginVerdict() {
   if (data.phase === "done") new Done(find("#done"), data, csrf, form).bind(keys);
   form.bind(keys);
   return form;
-}
-
-async function loadScene() {
-  let scene;
-  try {
-    const answer = await fetch(`${base}scene.json`);
-    scene = await answer.json();
-    if (!answer.ok) throw new Error(scene.error ?? `the server answered ${answer.status}`);
-  } catch (error) {
-    return showProblems([`The scene cannot be shown: ${error.message}. Load the page again.`]);
-  }
-  return showScene(scene);
 }
 
 function showScene(scene) {
