@@ -12,11 +12,11 @@ from coc_labeling.agreement.resampling import Measured
 from coc_labeling.agreement.runs import RunSide
 from coc_labeling.agreement.statistics import Agreement
 from coc_labeling.errors import CocLabelingError
+from coc_toolkit.output_files import prepare_output
 from driving_clips import files
 
 _CATEGORIES_SHOWN = 8  # of a confusion table; all stand in the file
 _TEXT_SHOWN = 200  # characters of a sentence
-
 
 PEOPLE = "people"
 
@@ -68,6 +68,8 @@ def run_agreement(side_a: str, side_b: str, options: CompareOptions, out: str | 
     same_run = files.absolute(a.run_dir) == files.absolute(b.run_dir)
     if same_run and a.who == b.who:
         raise CocLabelingError(f"{side_a}: compared with itself. Name two different sides.")
+    prepare_output("--out", out)
+    prepare_output("--pairs", pairs)
     name_a, name_b = _names(a.run_dir, b.run_dir)
     found = compare(a.side(name_a), b.side(name_a if same_run else name_b), options)
     for notice in found.notices:

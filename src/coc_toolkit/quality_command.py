@@ -6,6 +6,7 @@ from batch_runs.terminal import complain, say
 from coc_labeling.review.faults import Finding
 from coc_labeling.review.quality import Left, Measured, Quality, quality_of_run
 from coc_labeling.review.quality_output import write_json
+from coc_toolkit.output_files import prepare_output
 
 _HEADS = (
     "",
@@ -16,6 +17,11 @@ _HEADS = (
     "of them right (95 %)",
     "lists",
     "of them lacking one (95 %)",
+)
+_UNDEFINED = "undefined"
+_WHY_UNDEFINED = (
+    "undefined: in some part of the queue none of these labels has a result; more batches may change that, and --out "
+    "names the part"
 )
 
 
@@ -29,6 +35,7 @@ def run_quality(run_dir: str, out: str | None) -> int:
     Raises:
         ReviewError: there are no reviews to estimate from.
     """
+    prepare_output("--out", out)
     found = quality_of_run(run_dir)
     for notice in found.notices:
         complain(f"note: {notice}")
@@ -45,7 +52,8 @@ def tell(found: Quality) -> list[str]:
     for channel, own in found.by_decision.items():
         rows.append((str(channel), *[""] * (len(_HEADS) - 1)))
         rows += [_row(f"  {name}", one) for name, one in own.items()]
-    return [*_reviewed(found), "", *_table(_HEADS, rows), "", *_meaning(found)]
+    undefined = [_WHY_UNDEFINED] if any(_UNDEFINED in row for row in rows) else []
+    return [*_reviewed(found), "", *_table(_HEADS, rows), *undefined, "", *_meaning(found)]
 
 
 def _reviewed(found: Quality) -> Iterator[str]:
@@ -70,14 +78,16 @@ def _meaning(found: Quality) -> Iterator[str]:
         f"{_share(whole.verbatim.unreviewed)} word for word."
     )
     assert right.low is not None
-    yield f"At worst by this interval, {1 - right.low:.1%} of them are wrong; reviewing more batches narrows it."
-    if whole.unsure:
-        worst, best = whole.right_if_unsure_wrong.unreviewed, whole.right_if_unsure_right.unreviewed
+    is_left = sum(found.findings.values()) < whole.labels
+    narrowed = "; reviewing more batches narrows it" if is_left else ""
+    yield f"At worst by this interval, {1 - right.low:.1%} of them are wrong{narrowed}."
+    worst, best = whole.right_if_unsure_wrong.unreviewed, whole.right_if_unsure_right.unreviewed
+    if whole.unsure and worst.labels:
         yield f"With what reviewers are unsure of counted as wrong: {_share(worst)}; as right: {_share(best)}."
     omitted = whole.omitted.unreviewed
-    if omitted.value is None:
+    if omitted.value is None and omitted.labels:
         yield f"How many lack a component is not known: {omitted.reason} (of tasks that begin with a blank list)."
-    else:
+    elif omitted.value is not None:
         yield f"An estimated {_share(omitted)} of them lack a component that people hold critical."
     if found.shown_lists:
         yield (
@@ -100,7 +110,7 @@ def _row(name: str, one: Measured) -> tuple[str, ...]:
 
 def _share(share: Left) -> str:
     if share.value is None or share.low is None or share.high is None:
-        return "-" if not share.labels else "undefined"
+        return "-" if not share.labels else _UNDEFINED
     return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
 
 

@@ -127,6 +127,8 @@ def serve(request: ReviewRequest) -> int:
         material = Material.of_run(request.run_dir, **asdict(request.places))
         ends.callback(material.close)
         site = Site(store, material, access, environment(), request.run_dir, Assets.load())
+        ends.callback(site.overviews.close)
+        site.overviews.begin()
         say(*links(store, access, request.address, listening.getsockname()[1]))
         _run(create_app(site, request.address.names), listening)
     say(f"Stopped. All that was decided is in {reviews_path(request.run_dir)}.")

@@ -179,11 +179,11 @@ def _nearest(a: Decided, b: Decided) -> str:
 
 def _nothing_decided(side_a: AgreementSide, side_b: AgreementSide, pairing: Pairing) -> str:
     states = [
-        f"{count:,} pairs {State(own).title} in {side_a.name} and {State(other).title} in {side_b.name}"
+        f"{count:,} pairs: {State(own).title} in {side_a.name}, {State(other).title} in {side_b.name}"
         for (own, other), count in np.ndenumerate(pairing.states)
         if count
     ]
     return (
-        f"nothing to compare: of {len(pairing):,} pairs none has decisions on both sides: {'; '.join(states)}. "
+        f"nothing to compare: of {len(pairing):,} pairs none has decisions on both sides ({'; '.join(states)}). "
         "Labels that are a sentence alone have no decisions."
     )

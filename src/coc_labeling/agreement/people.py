@@ -112,7 +112,7 @@ class PeopleSide:
         if rejected or unsure:
             yield (
                 f"{self.name}: {rejected:,} labels were rejected and {unsure:,} left as unsure. People have no "
-                "decision there: it counts as abstained."
+                "decision there: it counts as abstained, and the agreement is that of the labels they kept."
             )
         if disputed:
             yield f"{self.name}: on {disputed:,} labels reviewers differ and nobody audited. The first review counts."

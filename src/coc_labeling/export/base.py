@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from coc_labeling.export.columns import Column
 from coc_labeling.export.content import Content, Need
 from coc_labeling.export.folder import ExportFolder
 from coc_labeling.export.rows import ExportRow
@@ -63,3 +64,10 @@ class Exporter(ABC):
 
         An undivided file has one name for all.
         """
+
+    def columns(self) -> Sequence[Column]:
+        """Return the columns of a format whose files do not tell their types, for the card; none where they do.
+
+        Called when all labels are added.
+        """
+        return ()

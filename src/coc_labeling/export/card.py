@@ -12,6 +12,8 @@ from typing import Any, Self
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from coc_labeling.checks.risk import Status
+from coc_labeling.export.columns import Column, card_features
 from coc_labeling.export.content import Component, Content, Need
 from coc_labeling.export.counts import EXAMPLES, RISK_BINS, UNCHECKED, Counts, Maker
 from coc_labeling.export.licences import card_licence, source_terms, teacher_terms
@@ -25,6 +27,7 @@ from driving_clips.video.pictures import ImageSettings
 # https://github.com/huggingface/hub-docs/blob/main/datasetcard.md, the values of size_categories
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGEST = "1M<n<10M"
+_STATUSES = (*map(str, Status), UNCHECKED)
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 MOST_CHARACTERS = 200
@@ -71,7 +74,9 @@ class Facts:
         window_sec: history and future that the labeller was given, s.
         drives_are_known: whether the dataset tells the drives of its clips.
         is_checked: whether there are checks of the run.
+        is_calibrated: whether their risks were fitted to reviews.
         data_files: the file of each split.
+        columns: of formats whose files do not tell the types of theirs.
         counts: what was counted.
         verdicts: labels of the run by what people said of them in the end; empty where nobody reviewed any.
         quality: what reviews say of the labels of the run; None where they do not suffice.
@@ -88,7 +93,9 @@ class Facts:
     window_sec: tuple[float, float]
     drives_are_known: bool
     is_checked: bool
+    is_calibrated: bool
     data_files: Mapping[str, str]
+    columns: Sequence[Column]
     counts: Counts
     verdicts: Mapping[str, int]
     quality: Quality | None
@@ -120,7 +127,7 @@ def render_card(facts: Facts) -> str:
             source=source_terms(facts.dataset),
             shares=_share_rows(facts),
             decisions={channel: _decision_rows(facts, channel) for channel in ("longitudinal", "lateral")},
-            statuses=_rows_by_split(counts.statuses, facts.names),
+            statuses=sorted(_rows_by_split(counts.statuses, facts.names), key=lambda row: _STATUSES.index(row[0])),
             risks=_rows_by_split(
                 Counter({(_risk_name(b), s): n for (b, s), n in sorted(counts.risks.items())}), facts.names
             ),
@@ -136,18 +143,22 @@ def front_matter(facts: Facts) -> dict[str, Any]:
     """Return what the hub reads of a card."""
     source = source_terms(facts.dataset)
     hub_ids = [source.hub_id] if source.hub_id else []
+    features = {"dataset_info": {"features": card_features(facts.columns)}} if facts.columns else {}
     files = [{"split": split, "path": path} for split, path in _in_order(facts).items()]
     return {
         "pretty_name": f"Chain-of-Causation labels of {source.title}",
         "license": card_licence(facts.dataset, facts.models),
         "language": ["en"],
         "task_categories": ["robotics"],
+        # Labels that people accepted or edited were generated first.
         "annotations_creators": [
-            "machine-generated" if set(facts.counts.origins) <= {"generated"} else "expert-generated"
+            "machine-generated",
+            *([] if set(facts.counts.origins) <= {"generated"} else ["expert-generated"]),
         ],
         "source_datasets": hub_ids or ["original"],
         "size_categories": [next((name for most, name in _SIZES if facts.counts.exported < most), _LARGEST)],
         "tags": ["autonomous-driving", "chain-of-causation", "reasoning"],
+        **features,
         "configs": [{"config_name": "default", "data_files": files}],
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from coc_labeling.checks.calibration import calibration_path
 from coc_labeling.config.schema import RunConfig
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.export.balance import LEFT_OUT, Balance, BalanceBy
@@ -25,13 +26,15 @@ from coc_labeling.export.places import read_places
 from coc_labeling.export.reviewed import EDITED, open_source, quality_of, verdicts_of
 from coc_labeling.export.rows import EXPORT_VERSION, ExportRow, provenance_of, whole_label
 from coc_labeling.export.scene_reader import SceneReader
-from coc_labeling.export.selection import Selection
-from coc_labeling.export.sources import LabelSource, Only, SourcedLabel
-from coc_labeling.export.splits import Splits
+from coc_labeling.export.selection import NOT_CHECKED, Selection
+from coc_labeling.export.sources import LabelSource, Only, SourcedLabel, refuse_other_folders
+from coc_labeling.export.splits import GroupBy, Splits
+from coc_labeling.results import LABELS
 from coc_labeling.saved_config import saved_config
 from driving_clips import files
 from driving_clips.datasets.loose import stable_hash
 
+MOST_OFF = 0.1  # of the clips, that a split may have more or less than was asked for without a word
 PICTURE_FOLDERS = ("images", ".images")
 
 
@@ -104,8 +107,7 @@ def export_dataset(request: ExportRequest) -> ExportResult:
 
 
 def _source(request: ExportRequest) -> LabelSource:
-    if not files.is_dir(request.run_dir):
-        raise CocLabelingError(f"{request.run_dir}: no such folder. Expected an experiment folder of Step 3.")
+    refuse_other_folders(request.run_dir)
     return open_source(request.run_dir, request.only)
 
 
@@ -193,11 +195,16 @@ class RowMaker:
             # What the checks found, they found of the label as it was before somebody edited it.
             edited = label.origin == EDITED
             check = self._checks.find(label.row) if self._checks is not None and not edited else None
-            reason = selection.reason_against(label.row, check)
+            row = label.row
+            reason = selection.reason_against(row, check)
             if reason is not None:
                 self.counts.leave_out(reason)
                 continue
-            yield self._row(label, check)
+            try:
+                yield self._row(label, check)
+            except ValueError as error:
+                where = f"{source.run_dir}: {row['clip_id']} {row['event_start_timestamp']} in {LABELS}"
+                self.counts.fail("unreadable record", f"{where}: {error}. Label it again.")
 
     def _balanced(self, rows: Iterable[ExportRow]) -> Iterator[ExportRow]:
         for row in rows:
@@ -238,7 +245,9 @@ class RowMaker:
             (window.hist_length_sec, window.fut_length_sec),
             self._drives.are_known,
             self._checks is not None,
+            files.exists(calibration_path(request.run_dir)),
             exporter.data_files(),
+            exporter.columns(),
             self.counts,
             verdicts_of(request.run_dir),
             quality_of(request.run_dir),
@@ -271,9 +280,22 @@ class RowMaker:
         )
 
 
+# What is to be done where nothing is left, by the beginnings of reasons.
+_HINTS = {
+    "no video of": (
+        "--video_dir says where videos are, --cameras whose they are; --images none (of hf and webdataset) or "
+        "--components without image (of sft-chat) does without."
+    ),
+    NOT_CHECKED: "Run coc check again: records that were changed, or copied without their times, count as not checked.",
+    "not reviewed": "Review labels first (coc review), or take them with --only all.",
+    "no trace": "--text sentence takes the sentence.",
+}
+
+
 def _nothing(run_dir: str, counts: Counts) -> str:
     reasons = "; ".join(f"{reason} ({number:,})" for reason, number in counts.left_out.most_common(5))
-    return f"{run_dir}: no label is left to export: {reasons or 'there are no labels'}."
+    hints = [hint for why, hint in _HINTS.items() if any(reason.startswith(why) for reason in counts.left_out)]
+    return " ".join([f"{run_dir}: no label is left to export: {reasons or 'there are no labels'}.", *hints])
 
 
 def _notices(facts: Facts) -> Iterator[str]:
@@ -281,6 +303,7 @@ def _notices(facts: Facts) -> Iterator[str]:
     empty = [name for name in facts.names if not counts.labels[name]]
     if empty:
         yield f"no label in {', '.join(empty)}: too few clips or drives for that share; another --seed may do"
+    yield from _uneven(facts)
     if counts.leakage.leaking:
         yield (
             f"{len(counts.leakage.leaking):,} of {len(counts.leakage.drives):,} drives have clips in more than one "
@@ -293,6 +316,22 @@ def _notices(facts: Facts) -> Iterator[str]:
             "drives may have been recorded twice, or have two names"
         )
     yield from counts.problems
+
+
+def _uneven(facts: Facts) -> Iterator[str]:
+    """Say where a split has got much more or less than was asked for, as where few drives are shared out."""
+    clips, whole = facts.counts.clips, max(facts.counts.clips.total(), 1)
+    far = {
+        name: clips[name] / whole
+        for name, asked in facts.splits.shares.items()
+        if clips[name] and abs(clips[name] / whole - asked) > MOST_OFF
+    }
+    if far:
+        found = ", ".join(f"{name} {share:.0%} ({facts.splits.shares[name]:.0%})" for name, share in far.items())
+        drives = len(facts.counts.leakage.drives)
+        whole_drives = facts.splits.group_by is GroupBy.DRIVE and drives
+        of = f"{drives:,} drives that stay whole" if whole_drives else f"{clips.total():,} clips"
+        yield f"shares of the clips are far from those asked for: {found}; a hash shares out {of}"
 
 
 def _manifest(request: ExportRequest, facts: Facts) -> dict[str, Any]:

@@ -4,10 +4,13 @@ import csv
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any, ClassVar
 
+import pyarrow as pa
+
 from coc_labeling.export.base import Exporter
+from coc_labeling.export.columns import OF_LABELS, PROVENANCE, Column
 from coc_labeling.export.content import Content
 from coc_labeling.export.folder import ExportFolder
 from coc_labeling.export.rows import ExportRow, as_dict
@@ -16,7 +19,7 @@ from driving_clips import files
 # They end a line for many readers, and stand unescaped in JSON.
 LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 # What a spreadsheet takes for a formula, https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 
 CSV_COLUMNS = (
     "clip_id",
@@ -87,6 +90,10 @@ class JsonLines(_BySplit):
 
     name = ending = "jsonl"
 
+    def columns(self) -> Sequence[Column]:
+        """Return the columns of every label."""
+        return OF_LABELS
+
     def writer_to(self, file: IO[str]) -> Callable[[ExportRow], Any]:
         """Return what writes a line."""
         return lambda row: file.write(f"{json.dumps(as_dict(row), ensure_ascii=False).translate(LINE_ENDS)}\n")
@@ -96,6 +103,12 @@ class Csv(_BySplit):
     """A row a label, lists joined by ``; ``; what a spreadsheet would run as a formula begins with an apostrophe."""
 
     name = ending = "csv"
+
+    def columns(self) -> Sequence[Column]:
+        """Return the columns; those that are lists elsewhere are texts here."""
+        known = dict(OF_LABELS) | {field.name: field.type for field in PROVENANCE}
+        kinds = [(name, known.get(name, pa.string())) for name in CSV_COLUMNS]
+        return [(name, pa.string() if pa.types.is_nested(kind) else kind) for name, kind in kinds]
 
     def writer_to(self, file: IO[str]) -> Callable[[ExportRow], Any]:
         """Write the header; return what writes a row."""

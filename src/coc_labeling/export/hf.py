@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coc_labeling.export.base import Exporter
+from coc_labeling.export.columns import IMAGE, OF_FRAMES, OF_LABELS, TEXTS
 from coc_labeling.export.content import Content, Images, Need
 from coc_labeling.export.folder import ExportFolder
 from coc_labeling.export.rows import ExportRow, as_dict
@@ -18,60 +19,12 @@ from driving_clips import files
 GROUP_ROWS, GROUP_BYTES = 1000, 16_000_000
 FILE_ROWS, FILE_BYTES = 100_000, 500_000_000
 
-_TEXTS = pa.list_(pa.string())
-_LABEL = pa.struct(
-    [
-        ("taxonomy_version", pa.int16()),
-        ("longitudinal", pa.struct([("decision", pa.string()), ("cause_ids", _TEXTS)])),
-        ("lateral", pa.struct([("decision", pa.string()), ("direction", pa.string()), ("cause_ids", _TEXTS)])),
-        ("trace", pa.string()),
-        ("effect_on_ego_behavior", pa.string()),
-        (
-            "components",
-            pa.list_(
-                pa.struct([(n, pa.string()) for n in ("id", "category", "relation", "side", "description", "track_id")])
-            ),
-        ),
-    ]
-)
-_PROVENANCE = pa.struct(
-    [
-        *(
-            (name, pa.string())
-            for name in ("dataset", "run", "origin", "agent", "model", "prompt_version", "prompt_hash", "repair")
-        ),
-        ("told_facts", _TEXTS),
-        ("reviewers", pa.int16()),
-        ("export_version", pa.int16()),
-    ]
-)
-_COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("clip_id", pa.string()),
-    ("event_start_timestamp", pa.int64()),
-    ("event_start_frame", pa.int32()),
-    ("split", pa.string()),
-    ("drive", pa.string()),
-    ("cot", pa.string()),
-    ("longitudinal", pa.string()),
-    ("longitudinal_causes", _TEXTS),
-    ("lateral", pa.string()),
-    ("direction", pa.string()),
-    ("lateral_causes", _TEXTS),
-    ("label", _LABEL),
-    ("risk", pa.float64()),
-    ("check_status", pa.string()),
-    ("schema_version", pa.int16()),
-    ("provenance", _PROVENANCE),
-]
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_OF_FRAMES: list[tuple[str, pa.DataType]] = [("cameras", _TEXTS), ("frame_times_us", pa.list_(pa.int64()))]
-
 
 def schema_of(images: Images) -> pa.Schema:
     """Return the schema of a file, with what tells the ``datasets`` library which columns are pictures."""
-    columns = list(_COLUMNS)
+    columns = list(OF_LABELS)
     if images is not Images.NONE:
-        columns += [("images", _TEXTS if images is Images.PATHS else pa.list_(_IMAGE)), *_OF_FRAMES]
+        columns += [("images", TEXTS if images is Images.PATHS else pa.list_(IMAGE)), *OF_FRAMES]
     schema = pa.schema(columns)
     features = {field.name: _feature(field.type) for field in schema}
     return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
@@ -79,7 +32,7 @@ def schema_of(images: Images) -> pa.Schema:
 
 def _feature(kind: pa.DataType) -> Any:
     """Return a type as the ``datasets`` library writes it; lists in the form that its older versions know, too."""
-    if kind == _IMAGE:
+    if kind == IMAGE:
         return {"_type": "Image"}
     if pa.types.is_struct(kind):
         return {field.name: _feature(field.type) for field in kind}

@@ -70,18 +70,26 @@ def whole_label(text: str | None) -> dict[str, Any]:
 
     ``emerged_after`` is left out: it tells what came into sight after the keyframe, and is no cause.
 
+    Raises:
+        ValueError: it is none, or has characters that no text file holds.
+
     Example:
         >>> whole_label('{"taxonomy_version": 1}')["components"]
         []
     """
-    label = json.loads(text) if text else {}
-    components = [{key: own.get(key) for key in _COMPONENT_KEYS} for own in label.get("components", ())]
-    return {
-        "taxonomy_version": label.get("taxonomy_version"),
-        **{key: label.get(key) for key in _LABEL_KEYS},
-        "lateral": {"direction": None} | label["lateral"] if label.get("lateral") else None,
-        "components": components,
-    }
+    try:
+        label = json.loads(text) if text else {}
+        components = [{key: own.get(key) for key in _COMPONENT_KEYS} for own in label.get("components", ())]
+        whole = {
+            "taxonomy_version": label.get("taxonomy_version"),
+            **{key: label.get(key) for key in _LABEL_KEYS},
+            "lateral": {"direction": None} | label["lateral"] if label.get("lateral") else None,
+            "components": components,
+        }
+        json.dumps(whole, ensure_ascii=False).encode()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"expected a label as JSON ({error})") from error
+    return whole
 
 
 def provenance_of(

@@ -12,6 +12,8 @@ from coc_labeling.results import ABSTENTION
 # Labels that the checks have given a risk; an abstention is no label.
 LABEL_STATUSES = tuple(str(status) for status in Status if status is not Status.ABSTAINED)
 
+NOT_CHECKED = "not checked as it is now"
+
 
 class Text(StrEnum):
     """What the training text is."""
@@ -61,7 +63,7 @@ class Selection:
         if not self.needs_checks:
             return None
         if check is None:
-            return "not checked as it is now"
+            return NOT_CHECKED
         if self.max_risk is not None and check.risk > self.max_risk:
             return f"risk over {self.max_risk:g}"
         if self.statuses and check.status not in self.statuses:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import IO, Any
 
+import pyarrow as pa
+
 from coc_labeling.export.base import Exporter
 from coc_labeling.export.chat_text import (
     SPECIAL_TOKENS,
@@ -13,6 +15,7 @@ from coc_labeling.export.chat_text import (
     reason_against,
     trajectory_tokens,
 )
+from coc_labeling.export.columns import OF_FRAMES, OF_LABELS, TEXTS, Column
 from coc_labeling.export.content import Component, Content, Need
 from coc_labeling.export.flat import LINE_ENDS
 from coc_labeling.export.folder import ExportFolder
@@ -32,6 +35,9 @@ from driving_clips import files
 DATASET_INFO, TOKENS = "dataset_info.json", "tokens.json"
 IMAGE_MARK = "<image>"  # where LLaMA-Factory puts the next picture
 DECIMALS = 4  # of poses: 0.1 mm
+_TOLD = ("cot", "longitudinal", "lateral", "direction", "risk", "check_status", "schema_version", "provenance")
+_PART = pa.struct([("type", pa.string()), ("text", pa.string())])
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(_PART))]))
 
 
 class SftChat(Exporter):
@@ -85,6 +91,19 @@ class SftChat(Exporter):
         """Return TRL's file of each split."""
         return {split: _files_of(split)[0] for split in self._files}
 
+    def columns(self) -> Sequence[Column]:
+        """Return the columns of TRL's files."""
+        components, known = self.content.components, dict(OF_LABELS)
+        pictures = [("images", TEXTS), *OF_FRAMES] if Component.IMAGE in components else []
+        about = [(name, known[name]) for name in ("clip_id", "event_start_timestamp", *_TOLD)]
+        paths = [
+            (f"ego_{name}_{part}", pa.list_(pa.list_(pa.float64())))
+            for name, component in (("history", Component.TRAJ_HISTORY), ("future", Component.TRAJ_FUTURE))
+            for part in ("xyz", "quat")
+            if component in components
+        ]
+        return [("messages", _MESSAGES), *pictures, *about, *paths]
+
     def _trl(self, row: ExportRow, said: Conversation) -> dict[str, Any]:
         asked = [{"type": "image"} for _ in row.scene.frames] + ([_text(said.user)] if said.user else [])
         messages = [
@@ -133,8 +152,7 @@ def _key(row: ExportRow) -> dict[str, Any]:
 
 
 def _about(row: ExportRow) -> dict[str, Any]:
-    told = ("cot", "longitudinal", "lateral", "direction", "risk", "check_status", "schema_version", "provenance")
-    return _key(row) | {name: getattr(row, name) for name in told}
+    return _key(row) | {name: getattr(row, name) for name in _TOLD}
 
 
 def _path(name: str, path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from coc_labeling.errors import CocLabelingError, RecordError
 from coc_labeling.results import KEY, LABELS, LABELS_SCHEMA
 from coc_labeling.up_to_date import STAMP, current_row
 from driving_clips import files
+from driving_clips.datasets.base import is_legal_id
 
 ROWS_AT_ONCE = 2000
 GENERATED = "generated"
@@ -69,6 +70,9 @@ class GeneratedLabels(LabelSource):
         """Yield them from ``labels.parquet``; a record that has changed since is read again."""
         last: tuple[str, int] | None = None
         for row in self._rows():
+            if not is_legal_id(row["clip_id"] or ""):  # it becomes a path, and a line of a list
+                yield SourcedLabel(row, problem=f"{self._path}: {row['clip_id']!r} cannot be a clip id.")
+                continue
             moment = (row["clip_id"], row["event_start_timestamp"])
             if last is not None and moment <= last:
                 raise CocLabelingError(
@@ -86,7 +90,7 @@ class GeneratedLabels(LabelSource):
         return files.join(self.run_dir, LABELS)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        self._refuse_other_folders()
+        refuse_other_folders(self.run_dir)
         try:
             with pq.ParquetFile(self._path, pre_buffer=False) as table:
                 there = set(table.schema_arrow.names)
@@ -102,11 +106,15 @@ class GeneratedLabels(LabelSource):
                 "rebuild it."
             ) from error
 
-    def _refuse_other_folders(self) -> None:
-        if files.exists(self._path):
-            return
-        if any(name.startswith("labels.") for name in files.list_names(self.run_dir, ".parquet")):
-            raise CocLabelingError(
-                f"{self.run_dir}: its shards are not merged yet. Run coc merge {self.run_dir} first."
-            )
-        raise CocLabelingError(f"{self.run_dir}: no {LABELS} in it. Expected an experiment folder of Step 3.")
+
+def refuse_other_folders(run_dir: str) -> None:
+    """Raise CocLabelingError where a folder has no table of labels, with what is to be done."""
+    if not files.is_dir(run_dir):
+        raise CocLabelingError(f"{run_dir}: no such folder. Expected an experiment folder of Step 3.")
+    if files.exists(files.join(run_dir, LABELS)):
+        return
+    if any(name.startswith("labels.") for name in files.list_names(run_dir, ".parquet")):
+        raise CocLabelingError(f"{run_dir}: its shards are not merged yet. Run coc merge {run_dir} first.")
+    raise CocLabelingError(
+        f"{run_dir}: no {LABELS} in it. Expected an experiment folder of Step 3; records of another tool have no table."
+    )

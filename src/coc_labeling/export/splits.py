@@ -14,6 +14,7 @@ from driving_clips.datasets.loose import stable_hash
 DEFAULT_SPLITS = "sft=0.8,rl=0.1,evaluation=0.1"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HASHES = 2.0**64
+_ROUNDED = 0.01  # that shares may be off, such as three of 0.33
 
 
 class GroupBy(StrEnum):
@@ -51,7 +52,7 @@ class Splits:
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """Read ``name=share,name=share``; shares are made to sum to 1.
+    """Read ``name=share,name=share``: shares that sum to 1, or parts of 1 and more, which are made to.
 
     Raises:
         CocLabelingError: anything else.
@@ -62,9 +63,11 @@ def parse_shares(text: str) -> dict[str, float]:
     """
     shares: dict[str, float] = {}
     for part in text.split(","):
-        name, _, share = (piece.strip() for piece in part.partition("="))
+        name, equals, share = (piece.strip() for piece in part.partition("="))
         if not _NAME.fullmatch(name) or name in shares:
             raise _wrong(text, f"{name!r} is no name of a split, or there twice")
+        if not equals or not share:
+            raise _wrong(text, f"{name} has no share")
         try:
             shares[name] = float(share)
         except ValueError as error:
@@ -72,6 +75,8 @@ def parse_shares(text: str) -> dict[str, float]:
         if not 0 < shares[name] < math.inf:
             raise _wrong(text, f"the share of {name} is {share}, it must be over 0")
     whole = sum(shares.values())
+    if min(shares.values()) < 1 and abs(whole - 1) > _ROUNDED:
+        raise _wrong(text, f"its shares sum to {whole:g}, not to 1; parts such as 8, 1 and 1 may have any sum")
     return {name: share / whole for name, share in shares.items()}
 
 

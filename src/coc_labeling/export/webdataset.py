@@ -3,9 +3,13 @@
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from coc_labeling.export.base import Exporter
+from coc_labeling.export.columns import IMAGE, OF_FRAMES, OF_LABELS, Column
 from coc_labeling.export.content import Content, Images, Need
 from coc_labeling.export.folder import ExportFolder
 from coc_labeling.export.rows import ExportRow, as_dict
@@ -46,6 +50,7 @@ class WebDataset(Exporter):
     def __init__(self, folder: ExportFolder, content: Content) -> None:
         super().__init__(folder, content)
         self._shards: dict[str, list[_Shard]] = {}
+        self._most_pictures = 0
 
     @classmethod
     def needs(cls, content: Content) -> frozenset[Need]:
@@ -62,12 +67,13 @@ class WebDataset(Exporter):
         shard = self._shard(row.split)
         key = f"{row.clip_id.replace('.', '%2E')}_{row.event_start_timestamp}"
         frames = row.scene.frames
+        self._most_pictures = max(self._most_pictures, len(frames))
         told = as_dict(row) | {
             "cameras": [one.camera for one in frames],
             "frame_times_us": [one.t_us for one in frames],
         }
         for number, frame in enumerate(frames):
-            shard.add(f"{key}.{number:03d}.jpg", files.read_bytes(files.join(self.folder.path, frame.path)))
+            shard.add(f"{key}.{_picture(number)}", files.read_bytes(files.join(self.folder.path, frame.path)))
         shard.add(f"{key}.json", json.dumps(told, ensure_ascii=False).encode())
         shard.rows += 1
 
@@ -80,6 +86,12 @@ class WebDataset(Exporter):
         """Return the pattern of each split's shards."""
         return {split: f"data/{split}-*.tar" for split in self._shards}
 
+    def columns(self) -> Sequence[Column]:
+        """Return what a label has by the endings of its files; some labels have fewer pictures than others."""
+        pictures = [(_picture(number), IMAGE) for number in range(self._most_pictures)]
+        told = pa.struct([*OF_LABELS, *OF_FRAMES])
+        return [*pictures, ("json", told), ("__key__", pa.string()), ("__url__", pa.string())]
+
     def _shard(self, split: str) -> _Shard:
         shards: list[_Shard] = self._shards.setdefault(split, [])
         if not shards or shards[-1].is_full:
@@ -88,3 +100,7 @@ class WebDataset(Exporter):
             path = self.folder.create(f"data/{split}-{len(shards):05d}.tar")
             shards.append(_Shard(tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)))  # noqa: SIM115
         return shards[-1]
+
+
+def _picture(number: int) -> str:
+    return f"{number:03d}.jpg"
