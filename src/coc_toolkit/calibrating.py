@@ -7,7 +7,14 @@ from types import MappingProxyType
 
 from batch_runs.terminal import complain, say
 from coc_labeling.checks import CHECKS_VERSION
-from coc_labeling.checks.calibration import Calibration, calibrated, calibration_path, joined, write_calibration
+from coc_labeling.checks.calibration import (
+    Calibration,
+    Source,
+    calibrated,
+    calibration_path,
+    joined,
+    write_calibration,
+)
 from coc_labeling.checks.recalibrating import recalibrate
 from coc_labeling.checks.results import table_names
 from coc_labeling.checks.risk import Status
@@ -43,6 +50,7 @@ def run_calibration(
     table_names(run_dir)  # before reviews are read: without checks there is nothing to calibrate
     own = [run_dir] if has_reviews(run_dir) or not reviewed else []
     parts = [judged_risks(one) for one in (*own, *reviewed)]
+    _refuse_repeated([source for _, source in parts])
     found = calibrated(
         joined([judged for judged, _ in parts]),
         [source for _, source in parts],
@@ -61,6 +69,18 @@ def run_calibration(
     say(*(f"  {one:<12}{status[one]:>8}" for one in Status if status[one]))
     say("", f"calibration: {calibration_path(run_dir)}")
     return 0
+
+
+def _refuse_repeated(sources: Sequence[Source]) -> None:
+    """Raise CocLabelingError where two runs hold the same reviews: each judgement counts once."""
+    seen: dict[str, Source] = {}
+    for source in sources:
+        if source.events_sha256 in seen:
+            raise CocLabelingError(
+                f"--reviews {source.run_dir}: its reviews are those of {seen[source.events_sha256].run_dir}, and would "
+                "count twice. The reviews of the run itself are taken anyway."
+            )
+        seen[source.events_sha256] = source
 
 
 def tell(found: Calibration) -> list[str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ADMIN = "admin"  # who is added where nobody is named
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - to be refused without a name
+_NAMED = 5  # records that cannot be read
 _GRACE_SEC = 3  # for answers under way when the server is stopped
 
 
@@ -169,6 +170,11 @@ def prepare(request: ReviewRequest) -> ReviewStore:
             notes += _plant(request, store)
             planned = enlarge(store, settings)
             say(f"queue: {planned:,} labels put into batches", *(f"note: {note}" for note in notes))
+        if not store.database.rows("SELECT 1 FROM tasks LIMIT 1"):
+            raise ReviewError(
+                f"{request.run_dir}: no label to review, only abstentions and records that cannot be read. Mend the "
+                "records, or label again."
+            )
     except BaseException:
         store.close()
         raise
@@ -247,7 +253,9 @@ def _told(intake: Intake) -> list[str]:
     lines = [f"labels: {intake.added:,} new, {intake.abstentions:,} abstentions (not reviewed)"]
     if intake.unreadable:
         lines.append(f"unreadable records, left out: {len(intake.unreadable):,}")
-        lines += [f"  {name}: {why}" for name, why in list(intake.unreadable.items())[:5]]
+        lines += [f"  {why if name in why else f'{name}: {why}'}" for name, why in intake.unreadable.items()][:_NAMED]
+        if len(intake.unreadable) > _NAMED:
+            lines.append(f"  and {len(intake.unreadable) - _NAMED:,} more")
     return lines
 
 

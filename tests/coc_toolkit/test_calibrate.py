@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -58,3 +59,11 @@ def test_too_few_reviews_end_with_2_and_numbers(tmp_path):
 def test_options_that_contradict_end_with_2(run, options):
     answer = coc("check", run, *options)
     assert (answer.code, "error:" in answer.err) == (2, True)
+
+
+def test_reviews_that_are_named_twice_do_not_count_twice(run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    for again in (run, copy):
+        answer = coc("check", run, "--calibrate", "--reviews", again)
+        assert (answer.code, "would count twice" in answer.err) == (2, True)

@@ -187,6 +187,18 @@ def test_a_folder_that_is_no_run_stays_as_it_is(tmp_path, unserved, name):
     assert contents(tmp_path) == {}
 
 
+def test_a_run_whose_records_cannot_be_read_is_not_served(tmp_path, unserved):
+    run = experiment(tmp_path, [f"clip-{n}" for n in range(4)])
+    records = sorted(run.glob("clip-*/*.yaml"))
+    for record in records:
+        record.write_text("{{{")
+    answer = coc("review", run, "--port", 0)
+    assert (answer.code, unserved) == (2, [])
+    assert "no label to review" in answer.err
+    assert f"unreadable records, left out: {len(records) - 1}" in answer.out  # one is known to be an abstention
+    assert f"and {len(records) - 6} more" in answer.out
+
+
 def test_an_extra_that_is_missing_is_named(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     answer = coc("review", run, "--port", 0)

@@ -26,8 +26,8 @@ SPECIAL_TOKENS = tuple(
         *("route_pad", "route_end", "question_start", "question_end", "answer_start", "answer_end"),
     )
 )
-# What a tokenizer or a trainer would take for more than text.
-_TOKENS_IN_TEXT = re.compile(r"<\||\|>|<i[0-9]|<(?:image|video|audio)>")
+# What a tokenizer, a trainer or a chat template would take for more than text: some templates cut answers at </think>.
+_TOKENS_IN_TEXT = re.compile(r"<\||\|>|<i[0-9]|<(?:image|video|audio)>|</?(?:think|tool_call|tool_response)>")
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ class Database:
                 raise
             raise ReviewError(
                 f"{self.path}: expected a file of reviews, found something else, or one that is damaged ({error}). Put "
-                "a backup in its place (`coc review backup` makes them), or move it away to begin anew."
+                "a backup in its place (`coc review backup` makes them), or move it away to begin anew; in both cases "
+                f"delete {REVIEWS}-wal and {REVIEWS}-shm beside it first, which are of the damaged one."
             ) from error
 
 

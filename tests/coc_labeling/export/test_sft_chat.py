@@ -117,10 +117,11 @@ def test_pictures_that_no_label_shows_any_more_go(run, tmp_path):
     assert len(after) == 3
 
 
-def test_text_with_tokens_is_left_out(run, tmp_path):
+@pytest.mark.parametrize("token", ["<|cot_end|>", "<i12>", "<image>", "</think>", "<tool_call>"])
+def test_text_with_tokens_is_left_out(run, tmp_path, token):
     path = run / "clip-a" / f"cot_{MOMENTS_US[0]}.yaml"
     text = path.read_text()
-    path.write_text(text.replace("stands.", "stands.<|cot_end|>"))
+    path.write_text(text.replace("stands.", f"stands.{token}"))
     try:
         result = exported(run, tmp_path, "sft-chat", content=Content(parse_components("prompt,cot")))
     finally:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from coc_labeling.report.clips import READING_FAULTS
 from coc_labeling.review.material import scene as scenes
 from coc_labeling.review.material.errors import MaterialError
 from coc_labeling.review.material.meta_actions import MetaActions
@@ -233,7 +234,7 @@ class Material:
         return {**shown, "url": url, "start": first_us / 1e6}, frames
 
     def _moving(self, clip_id: str, part: Part) -> dict[str, Any]:
-        """Return what a scene says of all that moves."""
+        """Return what a scene says of all that moves; a label can be judged without, so it never fails."""
         shown: dict[str, Any] = {
             "curves": scenes.NO_CURVES,
             "spans": [],
@@ -242,6 +243,14 @@ class Material:
             "ego": scenes.EGO,
             "problems": [],
         }
+        try:
+            return self._as_recorded(clip_id, part, shown)
+        except READING_FAULTS as error:  # motion or tracks that nobody has thought of
+            log.exception("%s at %.1f s: the scene cannot be made", clip_id, part.t0_us / 1e6)
+            said = f"No motion to show: making the scene failed ({type(error).__name__}). The server's log says more."
+            return {**shown, "problems": [said]}
+
+    def _as_recorded(self, clip_id: str, part: Part, shown: dict[str, Any]) -> dict[str, Any]:
         try:
             if self._drives is None:
                 raise MaterialError(self._sources.problem)

@@ -18,7 +18,7 @@ from coc_labeling.footage import find_redactor
 from coc_labeling.review.material.errors import MaterialError, told
 from coc_labeling.review.material.parts import Part
 from coc_labeling.review.material.sources import Sources
-from driving_clips.datasets.base import VideoLocation, is_legal_id
+from driving_clips.datasets.base import CLIP_US, VideoLocation, is_legal_id
 from driving_clips.video.encoding import Timed, encode_h264
 from driving_clips.video.pictures import ImageSettings, Redact, Rgb, redacted_frame
 from driving_clips.video.reading import VideoReader
@@ -35,7 +35,7 @@ class ClipVideo:
 
     Attributes:
         location: where it lies.
-        t_us: (N,) times of its frames on the clip clock, increasing.
+        t_us: (N,) times of its frames on the clip clock up to the clip's end, increasing.
         notices: what a user should know of it as a whole.
         times_hold: whether its times are those of its timestamps file, or it has none.
     """
@@ -110,7 +110,9 @@ class Videos:
                     "videos are, or with another --camera."
                 )
             with VideoReader(location) as video:
-                return ClipVideo(location, video.t_us, tuple(video.notices), not video.refused_times)
+                # What comes later in a recording is the next clip's, whose history may still have to be judged.
+                t_us = video.t_us[video.t_us <= CLIP_US]
+                return ClipVideo(location, t_us, tuple(video.notices), not video.refused_times)
 
     def encode(self, clip: ClipVideo, part: Part, path: str) -> None:
         """Write the frames of a part as a video that browsers play, at their true times, the first at 0.

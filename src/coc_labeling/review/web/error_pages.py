@@ -6,6 +6,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coc_labeling.review.errors import ConflictError, JudgementError, NotAssignedError, PhaseError, ReviewError
@@ -49,6 +50,8 @@ class Unbroken:
 
         try:
             await self._app(scope, receive, watched)
+        except ClientDisconnect:  # it left before it had said all: nobody waits for an answer, nothing is wrong here
+            return
         except Exception:
             if started or scope["type"] != "http":
                 raise

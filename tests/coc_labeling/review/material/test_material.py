@@ -217,6 +217,17 @@ def told(material: Material, *, future: bool = False) -> tuple[str, str]:
     return " ".join(scene["problems"]), scene["video"]["problem"]
 
 
+def test_motion_that_cannot_be_shown_leaves_the_rest(material, monkeypatch, caplog):
+    """The page of a label shows the scene: whoever judges must not be stopped by it."""
+    monkeypatch.setattr(material_module.scenes, "curves", lambda *_: 1 / 0)
+    for future in (False, True):
+        scene = material.scene(CLIP, T0, future=future)
+        assert scene["curves"]["t"] == scene["path"]["t"] == []
+        assert "ZeroDivisionError" in scene["problems"][0]
+        assert scene["video"]["url"]
+    assert "the scene cannot be made" in caplog.text
+
+
 def test_a_folder_of_records_alone_says_how_to_name_the_drives(tmp_path):
     material = Material.of_run(str(tmp_path), cache_dir=str(tmp_path / "c"))
     assert all("--data_dir" in said for said in told(material))
@@ -471,6 +482,12 @@ def test_a_recording_cut_into_clips_has_each_clip_s_own_clock(tmp_path, opened):
     history = material.scene("long-20", T0, future=False)
     assert max(history["road_users"][0]["t"]) <= T0 / 1e6
     assert np.ptp(car["x"]) < 0.05
+    # The next clip is the same recording: what a window shows of it would be the future of its first windows.
+    late = 17_000_000
+    assert played(material.video("long-20", late, future=True))[0][-1] == 400
+    frames = material.scene("long-20", late, future=True)["frames"]
+    assert frames[-1]["t"] == 20.0
+    assert shown(material.frame("long-20", late, frames[-1]["number"])) == 400
 
 
 def test_windows_of_another_length(drives, opened):

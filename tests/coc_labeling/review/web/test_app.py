@@ -1,4 +1,6 @@
 import logging
+import socket
+import time
 from http.client import HTTPConnection
 
 import httpx2
@@ -226,6 +228,20 @@ def test_an_unexpected_error_is_logged_and_not_told(served, monkeypatch, caplog)
     assert "Traceback" not in page.text + data.text
     assert "Something went wrong" in data.json()["error"]
     assert "somebody" in caplog.text
+
+
+def test_who_leaves_in_the_middle_of_a_request_fills_no_log(served, caplog):
+    ann = served.person("ann")
+    head = (
+        f"POST /api/tasks/1/judgement HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nX-CSRF-Token: {ann.csrf}\r\n"
+        f"Cookie: {served.access.cookie}={ann.client.cookies.get(served.access.cookie)}\r\nContent-Length: 9\r\n\r\n"
+    )
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", served.port)) as connection:
+            connection.sendall(head.encode() + b"{")
+            time.sleep(0.05)
+    assert ann.get("/").status_code == 200
+    assert caplog.text == ""
 
 
 def test_a_full_disk_is_said_without_paths(served, monkeypatch, caplog):

@@ -121,8 +121,8 @@ function goOnWithout(problem, cursor) {
 
 /** The ids of components by the track that they are about. */
 function citedTracks() {
-  const found = {};
-  for (const { id, track_id: track } of data.components) if (track) (found[track] ??= []).push(id);
+  const found = new Map(); // tracks may have any name, those of an object's own properties as well
+  for (const { id, track_id: track } of data.components) if (track) found.set(track, [...(found.get(track) ?? []), id]);
   return found;
 }
 

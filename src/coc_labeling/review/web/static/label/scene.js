@@ -12,7 +12,7 @@ const ON_FOOT_OR_WHEELS = /person|pedestrian|cycl|rider|stroller|scooter|child|a
 const GROUND = "#f5f7f9";
 
 export class TopView {
-  /** cited: ids of components by the track that they are about. */
+  /** cited: a Map of ids of components by the track that they are about. */
   constructor(canvas, data, cited, cursor) {
     Object.assign(this, { canvas, data, cited, cursor, waits: false });
     const fastest = Math.max(0, ...data.curves.speed.filter((value) => value !== null));
@@ -79,7 +79,7 @@ export class TopView {
     const pose = poseAt(user, this.cursor.t);
     if (pose === null) return;
     const small = ON_FOOT_OR_WHEELS.test(user.class ?? "");
-    const named = this.cited[user.id];
+    const named = this.cited.get(user.id);
     const [fill, edge] = named ? [CITED_SOFT, CITED] : small ? [RIGHT_SOFT, RIGHT] : ["#cfd8e0", "#6b7a89"];
     if (user.length && user.width && pose.heading !== null) {
       const half = user.length / 2;
