@@ -21,11 +21,11 @@ OUR_COMMANDS = ("coc", "meta-action-autolabel")
 EXTRAS = {
     "vlm": (("av", "openai"), "labels from vision-language models behind HTTP"),
     "vllm": (("vllm",), "local models on a GPU, in process"),
-    "review": (("fastapi", "uvicorn"), "human review in the browser (in a later version)"),
+    "review": (("fastapi", "uvicorn", "av"), "review of labels in the browser: coc review"),
     "model": (("torch", "transformers", "accelerate", "safetensors"), "the reasoning model (in a later version)"),
     "ray": (("ray",), "many machines (in a later version)"),
     "pai": (("physical-ai-av",), "download of the Physical AI AV dataset (in a later version)"),
-    "rerun": (("rerun-sdk",), "3D viewer files (in a later version)"),
+    "rerun": (("rerun-sdk",), "recordings for the Rerun viewer: coc export-rerun"),
     "trajdata": (("trajdata",), "datasets through trajdata (in a later version)"),
 }
 
