@@ -16,6 +16,7 @@ from benchmarks import (
     meta_actions_from_zips,
     meta_actions_in_memory,
     model_runs,
+    review_page,
     review_queue,
     vllm_runs,
 )
@@ -33,6 +34,7 @@ MODULES = {
         checks,
         exports,
         review_queue,
+        review_page,
         vllm_runs,
     )
 }

@@ -270,7 +270,8 @@ def report(
 def export(
     run_dir: Annotated[str, typer.Argument(help="an experiment folder; nothing in it changes")],
     format_name: Annotated[
-        str, typer.Option("--format", help="jsonl, csv, reasoning-parquet, sft-chat, hf or webdataset")
+        str,
+        typer.Option("--format", help="jsonl, csv, reasoning-parquet, sft-chat, hf, webdataset or label-studio"),
     ],
     out: Annotated[str, typer.Option(help="folder of the dataset; an earlier export there is replaced")],
     only: Annotated[str, typer.Option(help="all, reviewed or accepted")] = "all",
@@ -282,11 +283,19 @@ def export(
     group_by: Annotated[str, typer.Option("--group-by", help="what stays in one split: drive or clip")] = "drive",
     balance: Annotated[str, typer.Option(help="decision: fewer labels of frequent decisions; none: all")] = "none",
     components: Annotated[
-        str, typer.Option(help="of sft-chat: some of image,traj_history,prompt,cot,meta_action,traj_future")
-    ] = "image,traj_history,prompt,cot,traj_future",
+        str | None,
+        typer.Option(
+            help="of sft-chat: some of image,traj_history,prompt,cot,meta_action,traj_future (default: all but "
+            "meta_action)"
+        ),
+    ] = None,
     images: Annotated[
-        str, typer.Option(help="of hf: pictures as bytes, paths or none; of webdataset: or none")
-    ] = "bytes",
+        str | None,
+        typer.Option(
+            help="of hf: pictures as bytes (default), paths or none; of webdataset: bytes or none; of label-studio: "
+            "paths or none"
+        ),
+    ] = None,
     cameras: Annotated[str | None, typer.Option(help="whose frames, joined by commas (default: the run's)")] = None,
     times: Annotated[
         str | None,

@@ -1,6 +1,7 @@
 """``coc export`` on the terminal."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -8,15 +9,18 @@ from batch_runs.outcomes import EXIT_FAILED
 from batch_runs.terminal import complain, say
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.export.balance import BalanceBy
+from coc_labeling.export.base import Exporter
 from coc_labeling.export.content import (
     Content,
     Images,
+    Need,
     Recordings,
     parse_cameras,
     parse_components,
     parse_times,
 )
 from coc_labeling.export.dataset import ExportRequest, export_dataset
+from coc_labeling.export.formats import EXPORTERS, exporter_class
 from coc_labeling.export.selection import Selection, Text
 from coc_labeling.export.sources import Only
 from coc_labeling.export.splits import GroupBy, Splits, parse_shares
@@ -38,8 +42,8 @@ class ExportOptions:
     seed: int
     group_by: str
     balance: str
-    components: str
-    images: str
+    components: str | None
+    images: str | None
     cameras: str | None
     times: str | None
 
@@ -52,6 +56,8 @@ def run_export(
     Raises:
         CocLabelingError, DatasetError: nothing can be exported as asked.
     """
+    content = _content(options)
+    _refuse_frames(options, content, video_dir)
     cameras = parse_cameras(options.cameras) if options.cameras is not None else None
     times = parse_times(options.times) if options.times is not None else None
     request = ExportRequest(
@@ -62,7 +68,7 @@ def run_export(
         _choice("--only", options.only, Only),
         _selection(options),
         _choice("--balance", options.balance, BalanceBy),
-        Content(parse_components(options.components), _choice("--images", options.images, Images)),
+        content,
         Recordings(data_dir, video_dir, cameras, times, num_workers),
     )
     result = export_dataset(request)
@@ -76,6 +82,46 @@ def run_export(
     say(*(f"  left out: {reason} ({number:,})" for reason, number in sorted(counts.left_out.items())))
     say(f"dataset: {out}", f"card: {out}/README.md")
     return EXIT_FAILED if counts.failed else 0
+
+
+def _content(options: ExportOptions) -> Content:
+    """Read what the format is to hold; options that belong to other formats are refused."""
+    exporter = exporter_class(options.format_name)
+    content = Content(images=exporter.images[0] if exporter.images else Images.BYTES)
+    if options.components is not None:
+        if not exporter.takes_components:
+            raise _other_format("--components", options, (one for one in EXPORTERS.values() if one.takes_components))
+        content = replace(content, components=parse_components(options.components))
+    if options.images is not None:
+        if not exporter.images:
+            raise _other_format("--images", options, (one for one in EXPORTERS.values() if one.images))
+        images = _choice("--images", options.images, Images)
+        if images not in exporter.images:
+            raise CocLabelingError(
+                f"--images {images}: {options.format_name} has {' or '.join(exporter.images)} "
+                f"({images}: {', '.join(name for name, one in EXPORTERS.items() if images in one.images)})."
+            )
+        content = replace(content, images=images)
+    return content
+
+
+def _refuse_frames(options: ExportOptions, content: Content, video_dir: str | None) -> None:
+    """Refuse what says which frames to take where none are."""
+    exporter = exporter_class(options.format_name)
+    given = {"--cameras": options.cameras, "--times": options.times, "--video_dir": video_dir}
+    named = [name for name, value in given.items() if value is not None]
+    if not named or Need.FRAMES in exporter.needs(content):
+        return
+    if Need.FRAMES in exporter.needs(Content()):
+        raise CocLabelingError(
+            f"{named[0]}: no frames are exported, by --images or --components. Leave one of them out."
+        )
+    raise _other_format(named[0], options, (one for one in EXPORTERS.values() if Need.FRAMES in one.needs(Content())))
+
+
+def _other_format(option: str, options: ExportOptions, takers: Iterable[type[Exporter]]) -> CocLabelingError:
+    names = ", ".join(one.name for one in takers)
+    return CocLabelingError(f"{option} is no option of --format {options.format_name}; these formats take it: {names}.")
 
 
 def _selection(options: ExportOptions) -> Selection:

@@ -20,8 +20,13 @@ _HEADS = (
 )
 _UNDEFINED = "undefined"
 _WHY_UNDEFINED = (
-    "undefined: in some part of the queue none of these labels has a result; more batches may change that, and --out "
-    "names the part"
+    "undefined: none of these labels that were drawn at random has a result (lacking one: from a blank list); more "
+    "batches may change that"
+)
+_MARK = " *"
+_WHY_MARKED = (
+    "*: in some part of the queue none of these labels has a result, so random labels alone were used; an interval, "
+    "without an estimate in it"
 )
 
 
@@ -52,8 +57,10 @@ def tell(found: Quality) -> list[str]:
     for channel, own in found.by_decision.items():
         rows.append((str(channel), *[""] * (len(_HEADS) - 1)))
         rows += [_row(f"  {name}", one) for name, one in own.items()]
-    undefined = [_WHY_UNDEFINED] if any(_UNDEFINED in row for row in rows) else []
-    return [*_reviewed(found), "", *_table(_HEADS, rows), *undefined, "", *_meaning(found)]
+    cells = [cell for row in rows for cell in row]
+    undefined = [_WHY_UNDEFINED] if _UNDEFINED in cells else []
+    marked = [_WHY_MARKED] if any(cell.endswith(_MARK) for cell in cells) else []
+    return [*_reviewed(found), "", *_table(_HEADS, rows), *marked, *undefined, "", *_meaning(found)]
 
 
 def _reviewed(found: Quality) -> Iterator[str]:
@@ -111,6 +118,8 @@ def _row(name: str, one: Measured) -> tuple[str, ...]:
 def _share(share: Left) -> str:
     if share.value is None or share.low is None or share.high is None:
         return "-" if not share.labels else _UNDEFINED
+    if share.collapsed:
+        return f"{share.low:.1%} to {share.high:.1%}{_MARK}"
     return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
 
 

@@ -11,10 +11,11 @@ def run(tmp_path):
     return experiment(tmp_path, ["clip-a", "clip-b"])
 
 
-@pytest.mark.parametrize("format_name", ["jsonl", "csv", "reasoning-parquet"])
+@pytest.mark.parametrize("format_name", ["jsonl", "csv", "reasoning-parquet", "label-studio"])
 def test_the_command_writes_a_dataset_and_its_card(run, tmp_path, format_name):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    answer = coc("export", run, "--format", format_name, "--out", tmp_path / "out", "--splits", "sft=1")
+    plain = ("--images", "none") if format_name == "label-studio" else ()
+    answer = coc("export", run, "--format", format_name, *plain, "--out", tmp_path / "out", "--splits", "sft=1")
     assert answer.code == 0, answer.err
     assert "3 labels of 2 clips exported" in answer.out
     assert (tmp_path / "out" / "README.md").exists()
@@ -34,6 +35,16 @@ def test_the_command_writes_a_dataset_and_its_card(run, tmp_path, format_name):
         (("--format", "sft-chat", "--num_workers", "0"), "--num_workers"),
         (("--format", "sft-chat"), "--data_dir"),
         (("--format", "hf", "--images", "png"), "--images"),
+        (("--format", "sft-chat", "--images", "none"), "these formats take it: hf, webdataset, label-studio"),
+        (("--format", "csv", "--components", "image,cot"), "these formats take it: sft-chat"),
+        (("--format", "hf", "--components", "image,cot"), "these formats take it: sft-chat"),
+        (("--format", "webdataset", "--images", "paths"), "webdataset has bytes or none (paths: hf, label-studio)"),
+        (("--format", "label-studio", "--images", "bytes"), "label-studio has paths or none (bytes: hf, webdataset)"),
+        (("--format", "jsonl", "--times", "0"), "take it: sft-chat, hf, webdataset, label-studio"),
+        (("--format", "csv", "--cameras", "front"), "--cameras is no option of --format csv"),
+        (("--format", "reasoning-parquet", "--video_dir", "videos"), "--video_dir is no option of"),
+        (("--format", "hf", "--images", "none", "--times", "0"), "--times: no frames are exported"),
+        (("--format", "sft-chat", "--components", "prompt,cot", "--cameras", "front"), "--cameras: no frames"),
     ],
 )
 def test_what_cannot_be_exported_is_said(run, tmp_path, changes, said):

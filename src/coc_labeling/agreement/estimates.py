@@ -13,12 +13,16 @@ stands for w = N / n labels.
   from it is added (linearised). Wald's interval (value -+ 1.96 standard errors) is too short for shares near 0 or
   1, and has no length at all where no error was found.
 
+Where nothing was looked at in some stratum, ``proportion`` has no value. ``collapsed`` then puts strata together
+(Cochran, Sampling Techniques, 1977, chapter 5A; Fuller, Estimation employing post strata, 1966), at the price of
+intervals that are wide, and of a value that leans towards the strata of which something was seen.
+
 Only the drawing is random here: that labels of one clip resemble each other does no harm, as long as labels were drawn
 one by one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -40,6 +44,7 @@ class Estimate:
         total: Horvitz and Thompson's estimate of how many labels have the property.
         population: of how many labels the share is; estimated where not known.
         reason: why there is no value; empty where there is one.
+        collapsed: strata were put together, since one of them showed none: believe the interval, not the value.
     """
 
     value: float | None
@@ -50,6 +55,7 @@ class Estimate:
     total: float
     population: float
     reason: str = ""
+    collapsed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for files."""
@@ -61,6 +67,7 @@ class Estimate:
             "estimated_total": round(self.total, 2),
             "population": round(self.population, 2),
             "reason": self.reason or None,
+            "strata_collapsed": self.collapsed,
         }
 
 
@@ -111,6 +118,30 @@ def proportion(
     value = total / size
     low, high = _interval(value, population, looked, own, hits, members / size)
     return Estimate(value, low, high, int(hits.sum()), int(own.sum()), total, size)
+
+
+def collapsed(hit: NDArray[np.bool_], stratum: NDArray[np.integer], sizes: Sequence[int]) -> Estimate:
+    """Estimate a share as ``proportion`` does, each stratum of which nothing was looked at joined with a neighbour.
+
+    That is the nearest one before it of which something was, or else the first one after it. Give strata that resemble
+    each other and were drawn from at about one rate, such as whole populations of several times.
+
+    Args:
+        hit: (n,) which of the labels looked at have the property.
+        stratum: (n,) the stratum of each.
+        sizes: (H,) how many labels each stratum has.
+
+    Example:
+        >>> found = collapsed(np.array([True, False]), np.array([1, 1]), [10, 10, 20])
+        >>> found.value, found.population, found.collapsed
+        (0.5, 40.0, True)
+    """
+    shown = np.unique(stratum)
+    if not len(shown):
+        return proportion(hit, stratum, sizes)
+    joined = np.maximum(np.searchsorted(shown, np.arange(len(sizes)), side="right") - 1, 0)
+    together = np.bincount(joined, weights=sizes, minlength=len(shown)).astype(int)
+    return replace(proportion(hit, joined[stratum], together.tolist()), collapsed=True)
 
 
 def by_decision(

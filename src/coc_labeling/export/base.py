@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from coc_labeling.export.columns import Column
-from coc_labeling.export.content import Content, Need
+from coc_labeling.export.content import Content, Images, Need
 from coc_labeling.export.folder import ExportFolder
 from coc_labeling.export.rows import ExportRow
 
@@ -15,6 +15,8 @@ class Exporter(ABC):
 
     Attributes:
         name: of the format.
+        takes_components: whether it holds parts of the model's token sequence that can be chosen.
+        images: how it can hold pictures, where that can be chosen; the first is what it does unasked.
         folder: where files are created.
         content: what the format is to hold besides labels.
 
@@ -23,6 +25,8 @@ class Exporter(ABC):
     """
 
     name: ClassVar[str]
+    takes_components: ClassVar[bool] = False
+    images: ClassVar[tuple[Images, ...]] = ()
 
     def __init__(self, folder: ExportFolder, content: Content) -> None:
         self.folder, self.content = folder, content

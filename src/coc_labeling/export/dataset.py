@@ -283,8 +283,8 @@ class RowMaker:
 # What is to be done where nothing is left, by the beginnings of reasons.
 _HINTS = {
     "no video of": (
-        "--video_dir says where videos are, --cameras whose they are; --images none (of hf and webdataset) or "
-        "--components without image (of sft-chat) does without."
+        "--video_dir says where videos are, --cameras whose they are; --images none (of hf, webdataset and "
+        "label-studio) or --components without image (of sft-chat) does without."
     ),
     NOT_CHECKED: "Run coc check again: records that were changed, or copied without their times, count as not checked.",
     "not reviewed": "Review labels first (coc review), or take them with --only all.",

@@ -14,7 +14,7 @@ MANIFEST, CARD = "export.json", "README.md"
 _LOCK = ".export.lock"
 _FOLDERS = ("data", "llama_factory", "reasoning", "splits")
 _FOLDER_NAMES = "|".join(_FOLDERS)
-_OWN = re.compile(rf"README\.md|[a-z0-9_]{{1,60}}\.json|(?:{_FOLDER_NAMES})/[a-z0-9_-]{{1,80}}\.[a-z]{{1,10}}")
+_OWN = re.compile(rf"README\.md|[a-z0-9_]{{1,60}}\.(?:json|xml)|(?:{_FOLDER_NAMES})/[a-z0-9_-]{{1,80}}\.[a-z]{{1,10}}")
 
 
 class ExportFolder:
@@ -43,7 +43,7 @@ class ExportFolder:
 
         Args:
             name: below the folder, such as ``data/sft.jsonl``; ``data``, ``llama_factory``, ``reasoning`` and
-                ``splits`` are the folders, and directly in it lie files whose names end in ``.json``.
+                ``splits`` are the folders, and directly in it lie files whose names end in ``.json`` or ``.xml``.
         """
         if not _OWN.fullmatch(name) or name in self._names or name == MANIFEST:
             raise ValueError(f"{name!r} is no name of a file in an export, or is being written already")

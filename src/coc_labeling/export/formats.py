@@ -4,6 +4,7 @@ from coc_labeling.errors import CocLabelingError
 from coc_labeling.export.base import Exporter
 from coc_labeling.export.flat import Csv, JsonLines
 from coc_labeling.export.hf import HuggingFace
+from coc_labeling.export.label_studio import LabelStudio
 from coc_labeling.export.reasoning_parquet import ReasoningParquet
 from coc_labeling.export.sft_chat import SftChat
 from coc_labeling.export.webdataset import WebDataset
@@ -11,7 +12,8 @@ from driving_clips import registry
 
 ENTRY_POINTS = "coc_labeling.exporters"
 EXPORTERS: dict[str, type[Exporter]] = {
-    exporter.name: exporter for exporter in (JsonLines, Csv, ReasoningParquet, SftChat, HuggingFace, WebDataset)
+    exporter.name: exporter
+    for exporter in (JsonLines, Csv, ReasoningParquet, SftChat, HuggingFace, WebDataset, LabelStudio)
 }
 
 

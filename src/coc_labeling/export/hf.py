@@ -47,6 +47,7 @@ class HuggingFace(Exporter):
     """``data/<split>-00000-of-0000N.parquet``, with pictures as bytes, or as the paths of files, or without."""
 
     name = "hf"
+    images = (Images.BYTES, Images.PATHS, Images.NONE)
 
     def __init__(self, folder: ExportFolder, content: Content) -> None:
         super().__init__(folder, content)

@@ -48,6 +48,7 @@ class SftChat(Exporter):
     """
 
     name = "sft-chat"
+    takes_components = True
 
     def __init__(self, folder: ExportFolder, content: Content) -> None:
         super().__init__(folder, content)

@@ -46,6 +46,7 @@ class WebDataset(Exporter):
     """
 
     name = "webdataset"
+    images = (Images.BYTES, Images.NONE)
 
     def __init__(self, folder: ExportFolder, content: Content) -> None:
         super().__init__(folder, content)

@@ -8,6 +8,11 @@ queue that has been reviewed as a whole leaves nothing to estimate.
 Labels on which reviewers are unsure count as not reviewed: the estimates take them to be like the others of their
 stratum. Each share is also given as if all of them were right, and as if all were wrong.
 
+A stratum of which no label of a decision was looked at says nothing of that decision there. Then the strata of a wave
+are taken as one, and its random labels alone as the sample: they are a simple random sample of the wave, whatever the
+risk, and of the decision in it. So the interval is fair, if wide. Its value is not: this happens where what was drawn
+is as risky as what was looked at anyway, and the rest is better. It is said of each share whether it was found so.
+
 Omissions: a label lacks a component that a reviewer lists who has seen the history alone. Only tasks that begin with a
 blank list measure that, a share drawn by hash: who is shown a list adds less to it. What they add is given apart.
 """
@@ -20,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coc_labeling.agreement.decided import Channel
-from coc_labeling.agreement.estimates import Estimate, proportion
+from coc_labeling.agreement.estimates import Estimate, collapsed, proportion
 from coc_labeling.review.database import REVIEWS, reviews_path
 from coc_labeling.review.errors import ReviewError
 from coc_labeling.review.faults import Finding, found_in, lacks
@@ -45,6 +50,7 @@ class Left:
         labels: how many they are.
         value, low, high: the share.
         reason: why there is none; empty where there is one.
+        collapsed: it was found with the strata put together: believe the interval, not the value.
     """
 
     labels: int
@@ -52,12 +58,18 @@ class Left:
     low: float | None = None
     high: float | None = None
     reason: str = ""
+    collapsed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for files."""
         ends = (("value", self.value), ("ci95_low", self.low), ("ci95_high", self.high))
         rounded = {name: None if end is None else round(end, 6) for name, end in ends}
-        return {"labels": self.labels, **rounded, "reason": self.reason or None}
+        return {
+            "labels": self.labels,
+            **rounded,
+            "reason": self.reason or None,
+            "strata_collapsed": self.collapsed,
+        }
 
 
 @dataclass(frozen=True)
@@ -265,10 +277,9 @@ def _share(
     population: Population, hit: NDArray[np.bool_], known: NDArray[np.bool_], inside: NDArray[np.bool_]
 ) -> Share:
     """Estimate a share of the labels ``inside``, of which ``known`` are known."""
-    sizes = population.sizes(inside)
-    estimate = _estimate(population, hit, inside & known & population.stands, sizes)
+    estimate = _estimate(population, hit, known, inside)
     looked, hits = int((inside & known).sum()), int((inside & known & hit).sum())
-    return Share(left_over(estimate, int(sizes.sum()), looked, hits), estimate)
+    return Share(left_over(estimate, int(inside.sum()), looked, hits), estimate)
 
 
 def _omitted(
@@ -277,16 +288,24 @@ def _omitted(
     """Estimate the share that lacks a component: a blank list is drawn by hash, so it stands for all of its stratum."""
     sample = inside & reviewed & population.stands & (omitted >= 0)
     lacking = omitted == 1
-    with_sample = population.sizes(sample | (inside & ~reviewed))
+    with_sample = sample | (inside & ~reviewed)
     estimate = _estimate(population, lacking, sample, with_sample)
     left = left_over(estimate, int(with_sample.sum()), int(sample.sum()), int((sample & lacking).sum()))
-    return Share(left, _estimate(population, lacking, sample, population.sizes(inside)))
+    return Share(left, _estimate(population, lacking, sample, inside))
 
 
 def _estimate(
-    population: Population, hit: NDArray[np.bool_], sample: NDArray[np.bool_], sizes: NDArray[np.int64]
+    population: Population, hit: NDArray[np.bool_], known: NDArray[np.bool_], inside: NDArray[np.bool_]
 ) -> Estimate:
-    return proportion(hit[sample], population.stratum[sample], sizes.tolist())
+    """Estimate a share of the labels ``inside``; of whole waves, by their random labels, where a stratum shows none."""
+    sample = inside & known & population.stands
+    found = proportion(hit[sample], population.stratum[sample], population.sizes(inside).tolist())
+    drawn = inside & known & population.random
+    if found.value is not None or not drawn.any():
+        return found
+    waves, wave = np.unique(population.wave, return_inverse=True)
+    sizes = np.bincount(wave[inside], minlength=len(waves))
+    return collapsed(hit[drawn], wave[drawn], sizes.tolist())
 
 
 def left_over(estimate: Estimate, labels: int, looked: int, hits: int) -> Left:
@@ -306,7 +325,7 @@ def left_over(estimate: Estimate, labels: int, looked: int, hits: int) -> Left:
         return Left(left, reason=estimate.reason)
     ends = (estimate.value, estimate.low, estimate.high)
     value, low, high = (min(max((end * labels - hits) / left, 0.0), 1.0) for end in ends)
-    return Left(left, value, low, high)
+    return Left(left, value, low, high, collapsed=estimate.collapsed)
 
 
 def _strata(population: Population, seen: _Seen, inside: NDArray[np.bool_]) -> tuple[dict[str, Any], ...]:

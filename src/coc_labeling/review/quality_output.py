@@ -20,6 +20,8 @@ DEFINITIONS = {
     "a blank list, seeing the history alone",
     "interval": "95 %: Wilson's by stratum with finite population correction, put together by MOVER; for the "
     "unreviewed, what is known of reviewed labels is taken off",
+    "strata_collapsed": "in some stratum none was looked at, so random labels alone are the sample, of each wave as a "
+    "whole: the interval is fair, but wide, and the value leans towards risky labels",
     "weight": "how many labels one of the sample stands for: labels of its stratum / those of the sample in it",
     "by_risk_reviewed": "few: under half of a risk's labels by risk are reviewed, so random labels alone are its "
     "sample; some, all: those by risk are part of the sample",

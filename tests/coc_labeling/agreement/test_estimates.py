@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc_labeling.agreement.estimates import by_decision, proportion, wilson
+from coc_labeling.agreement.estimates import by_decision, collapsed, proportion, wilson
 
 
 @st.composite
@@ -140,3 +140,24 @@ def test_intervals_from_two_strata_hold_the_truth():
         )
         held.append(found.low <= wrong[domain].mean() <= found.high)
     assert 0.91 <= np.mean(held) <= 0.99
+
+
+@given(samples(), st.data())
+def test_strata_that_show_none_are_joined_with_a_neighbour(sample, data):
+    hit, stratum, sizes = sample
+    empty = data.draw(st.lists(st.integers(1, 500), min_size=1, max_size=3))
+    whole = proportion(hit, stratum, sizes)
+    assert proportion(hit, stratum, [*sizes, *empty]).value is None
+    joined = [*sizes[:-1], sizes[-1] + sum(empty)]
+    after, plain = collapsed(hit, stratum, [*sizes, *empty]), proportion(hit, stratum, joined)
+    assert (after.value, after.low, after.high, after.collapsed) == (plain.value, plain.low, plain.high, True)
+    before = collapsed(hit, stratum + len(empty), [*empty, *sizes])
+    assert before.population == pytest.approx(sum(sizes) + sum(empty))
+    assert before.sampled == whole.sampled
+    assert before.low <= before.value <= before.high
+
+
+def test_where_nothing_at_all_was_looked_at_there_is_nothing_to_put_together():
+    found = collapsed(np.zeros(0, bool), np.zeros(0, int), [5, 5])
+    assert (found.value, found.collapsed) == (None, False)
+    assert found.reason

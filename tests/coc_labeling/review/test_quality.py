@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from coc_labeling.review.quality import left_over, quality, quality_of_run
 from coc_labeling.review.quality_output import write_json
 from coc_labeling.review.queue import Filters, enlarge, page
 from coc_labeling.review.store import ReviewStore
-from coc_labeling.schema import Category, Component
+from coc_labeling.schema import Category, Component, Longitudinal
+from coc_toolkit.quality_command import tell
 
 REJECT = Judgement(verdict=Verdict.REJECT, reason=Reason.HAZARD_MISSED)
 REWORDED = Judgement(
@@ -85,6 +87,59 @@ def test_wording_is_told_apart_from_errors(store):
     assert speed["none"].right.unreviewed.value is None
     assert "none was looked at" in speed["none"].right.unreviewed.reason
     assert set(found.by_decision[Channel.LATERAL]) == {"turn", "none"}
+
+
+def judged_where_risks_are_high(tmp_path, *, random_stop: bool) -> ReviewStore:
+    """Ten labels say stop, the riskiest and the safest five; of the safe ones none is judged, and none drawn at random.
+
+    With ``random_stop`` one of the risky ones was drawn at random and is judged.
+    """
+    queue = QueueSettings(batch_size=10, random_share=0.3, second_share=0, audit_share=0, planted_share=0)
+    for seed in range(100):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        store = filled(str(folder), count=0, settings=queue)
+        stop = follows().model_copy(update={"longitudinal": Longitudinal(decision="stop", cause_ids=("c1",))})
+        for number in range(60):
+            label = stop if number < 5 or number >= 55 else follows()
+            add_labels(store, [LabelRow(f"clip{number:02d}", 5_000_000, label, risk=1 - number / 60)])
+        enlarge(store, replace(queue, seed=seed))
+        first = tasks(store, 20)
+        own = [task for task in first if not 5 <= int(task.clip_id[4:]) < 55]
+        drawn = any(task.stratum == "random" for task in own)
+        if drawn is random_stop and all(int(task.clip_id[4:]) < 5 for task in own):
+            for task in first:
+                review(store, task.task, "ann", REJECT if task.clip_id == "clip00" else ACCEPT)
+            return store
+        store.close()
+    raise AssertionError("no such queue")
+
+
+def test_where_a_stratum_shows_none_random_labels_of_the_whole_wave_give_an_interval(tmp_path):
+    store = judged_where_risks_are_high(tmp_path, random_stop=True)
+    found = quality(store)
+    store.close()
+    stop = found.by_decision[Channel.LONGITUDINAL]["stop"]
+    assert stop.labels == 10
+    assert 0 < stop.decided <= 5
+    assert stop.right.all.collapsed
+    assert stop.right.unreviewed.collapsed
+    assert stop.right.all.sampled == stop.random >= 1
+    alone = proportion(np.arange(stop.random) < stop.right.all.hits, np.zeros(stop.random, int), [10])
+    assert (stop.right.all.low, stop.right.all.high) == (alone.low, alone.high)
+    assert not found.whole.right.unreviewed.collapsed
+    assert not found.by_decision[Channel.LONGITUDINAL]["follow_lead"].right.unreviewed.collapsed
+    assert any(" * " in line or line.endswith(" *") for line in tell(found))
+    assert any(line.startswith("*: in some part of the queue") for line in tell(found))
+
+
+def test_without_a_random_label_of_a_decision_nothing_is_said_of_it(tmp_path):
+    store = judged_where_risks_are_high(tmp_path, random_stop=False)
+    found = quality(store)
+    store.close()
+    stop = found.by_decision[Channel.LONGITUDINAL]["stop"]
+    assert stop.decided > stop.random == 0
+    assert (stop.right.unreviewed.value, stop.right.unreviewed.collapsed) == (None, False)
 
 
 def test_what_nobody_is_sure_of_is_left_out_with_bounds(store):
