@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmarks.quality_coverage import ERRORS, REACH, SHARES
 from coc_labeling.agreement.decided import Channel
-from coc_labeling.review.intake import LabelRow, add_labels
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import Filters, enlarge, page
 from coc_labeling.review.judgements import HistoryAnswer, Judgement, Reason, Verdict
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.quality import Left, quality
-from coc_labeling.review.queue import Filters, enlarge, page
+from coc_labeling.review.results.quality import Left, quality
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import Category, CoCLabel, Component, Longitudinal, Relation
 

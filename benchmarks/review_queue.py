@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import Row, Scale, spread, time_calls
-from coc_labeling.review.intake import LabelRow, add_labels
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import Filters, enlarge, next_task, page, progress_by_reviewer
 from coc_labeling.review.judgements import HistoryAnswer, Judgement, Reason, Verdict
 from coc_labeling.review.phases import HistoryDone, Judged, Opened, Phase
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import Filters, enlarge, next_task, page, progress_by_reviewer
 from coc_labeling.review.steps import as_event
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import Category, CoCLabel, Component, Longitudinal, LongitudinalDecision

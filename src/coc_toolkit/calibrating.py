@@ -19,7 +19,7 @@ from coc_labeling.checks.recalibrating import recalibrate
 from coc_labeling.checks.results import table_names
 from coc_labeling.checks.risk import Status
 from coc_labeling.errors import CocLabelingError
-from coc_labeling.review.judged_risks import has_reviews, judged_risks
+from coc_labeling.review.results.judged_risks import has_reviews, judged_risks
 
 
 def run_calibration(

@@ -379,7 +379,7 @@ def review_serve(
     seed: Annotated[int, typer.Option(help="another one draws other labels", min=0)] = 0,
 ) -> None:
     """Review labels in the browser: starts a server on this machine and prints a link for each person."""
-    from coc_labeling.review.planning import QueueSettings
+    from coc_labeling.review.batches.planning import QueueSettings
     from coc_toolkit.review_command import Address, People, Places, ReviewRequest, serve
 
     def start() -> int:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from batch_runs.terminal import complain, say
-from coc_labeling.review.faults import Finding
-from coc_labeling.review.quality import Left, Measured, Quality, quality_of_run
-from coc_labeling.review.quality_output import write_json
+from coc_labeling.review.results.faults import Finding
+from coc_labeling.review.results.quality import Left, Measured, Quality, quality_of_run
+from coc_labeling.review.results.quality_output import write_json
 from coc_toolkit.output_files import prepare_output
 
 _HEADS = (

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from batch_runs.terminal import say
 from coc_labeling.judge.selection import labels_of
 from coc_labeling.review.backup import backup
+from coc_labeling.review.batches.intake import Intake, add_run
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.planted import plant_known
+from coc_labeling.review.batches.queue import enlarge
 from coc_labeling.review.database import reviews_path
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.intake import Intake, add_run
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.planted import plant_known
-from coc_labeling.review.queue import enlarge
 from coc_labeling.review.store import ReviewStore, Role
 from driving_clips import files
 

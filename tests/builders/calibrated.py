@@ -12,11 +12,11 @@ from coc_labeling.checks.calibration import JudgedRisks
 from coc_labeling.checks.checking import CheckedLabel
 from coc_labeling.checks.results import CHECKS_SCHEMA, as_row, checks_writer, write_json
 from coc_labeling.checks.risk import Risk, Status, status_of
-from coc_labeling.review.intake import add_run
+from coc_labeling.review.batches.intake import add_run
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import Filters, enlarge, page
 from coc_labeling.review.judgements import Judgement, Reason
 from coc_labeling.review.judgements import Verdict as Word
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import Filters, enlarge, page
 from coc_labeling.review.store import ReviewStore, Role
 from driving_clips import files
 

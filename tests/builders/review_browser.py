@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from playwright.sync_api import APIResponse, Browser, BrowserContext, ConsoleMessage, Page, Playwright, Response
 
-from coc_labeling.review.queue import Filters, page
+from coc_labeling.review.batches.queue import Filters, page
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.review.web.access import SECRET, Access
 

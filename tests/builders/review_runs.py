@@ -25,9 +25,9 @@ from builders.videos import times_of, write_video
 from coc_labeling.checks.run import check_run
 from coc_labeling.records import from_yaml
 from coc_labeling.results import LABELS_SCHEMA, ExperimentFolder, load_labels
-from coc_labeling.review.intake import add_run
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import enlarge
+from coc_labeling.review.batches.intake import add_run
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import enlarge
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import Category, CoCLabel, Component, Lateral, Longitudinal, Relation, released_content
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from coc_labeling.planting import Known
-from coc_labeling.review.intake import KnownLabel, LabelRow, add_labels, add_planted
+from coc_labeling.review.batches.intake import KnownLabel, LabelRow, add_labels, add_planted
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import enlarge
 from coc_labeling.review.judgements import HistoryAnswer, Judgement, Verdict
 from coc_labeling.review.phases import Phase
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import enlarge
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import Category, CoCLabel, Component, Lateral, Longitudinal, Relation
 

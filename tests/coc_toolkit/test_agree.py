@@ -5,8 +5,8 @@ import pytest
 from builders.agreed import decision, write_run
 from builders.coc import coc
 from builders.reviews import ACCEPT, filled, review, rows
+from coc_labeling.review.batches.queue import Filters, page
 from coc_labeling.review.judgements import Judgement, Reason, Verdict
-from coc_labeling.review.queue import Filters, page
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import abstain
 from coc_toolkit.agree_command import SideName, side_name

@@ -1,7 +1,7 @@
 """People as one side of a comparison: the labels of a run as they left them.
 
-Whose word counts is for ``coc_labeling.review.outcomes`` to say. Where a label was rejected, or nobody is sure of it,
-people have no decision at that moment: it is an abstention of theirs.
+Whose word counts is for ``coc_labeling.review.results.outcomes`` to say. Where a label was rejected, or nobody is sure
+of it, people have no decision at that moment: it is an abstention of theirs.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from coc_labeling.agreement.decided import Decided, DecidedBuilder
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.review.database import reviews_path
 from coc_labeling.review.judgements import Verdict
-from coc_labeling.review.outcomes import Outcome, Review, outcome_at, outcomes
+from coc_labeling.review.results.outcomes import Outcome, Review, outcome_at, outcomes
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.schema import CoCLabel, abstain
 from driving_clips import files

@@ -21,7 +21,7 @@ from coc_labeling.export.scene_reader import SceneReader
 from coc_labeling.export.selection import Selection
 from coc_labeling.export.sources import Only
 from coc_labeling.export.splits import Splits
-from coc_labeling.review.quality import Quality
+from coc_labeling.review.results.quality import Quality
 from driving_clips.video.pictures import ImageSettings
 
 # https://github.com/huggingface/hub-docs/blob/main/datasetcard.md, the values of size_categories

@@ -11,8 +11,8 @@ from coc_labeling.results import ABSTENTION
 from coc_labeling.review.database import REVIEWS
 from coc_labeling.review.errors import ReviewError
 from coc_labeling.review.judgements import Verdict
-from coc_labeling.review.outcomes import Outcome, outcomes
-from coc_labeling.review.quality import Quality, quality_of_run
+from coc_labeling.review.results.outcomes import Outcome, outcomes
+from coc_labeling.review.results.quality import Quality, quality_of_run
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.schema import CoCLabel
 from driving_clips import files

@@ -1,8 +1,8 @@
 """What an auditor audits: shown once they have judged for themselves."""
 
+from coc_labeling.review.batches.planning import Kind
 from coc_labeling.review.judgements import Judgement
 from coc_labeling.review.phases import Phase, state_of
-from coc_labeling.review.planning import Kind
 from coc_labeling.review.store import ReviewStore
 
 

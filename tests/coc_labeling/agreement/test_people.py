@@ -8,9 +8,9 @@ from coc_labeling.agreement.output import as_dict, write_pairs
 from coc_labeling.agreement.people import PeopleSide
 from coc_labeling.agreement.runs import RunSide
 from coc_labeling.errors import CocLabelingError
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import Filters, next_task, page
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import Filters, next_task, page
 from coc_labeling.schema import Longitudinal
 
 HOSTILE = "Stop. <script>alert(1)</script> [bold]{0}[/bold]"

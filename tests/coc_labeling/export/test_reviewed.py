@@ -6,10 +6,10 @@ from builders.exports import MOMENTS_US, experiment, exported
 from builders.reviews import answer_for
 from coc_labeling.export.sources import Only
 from coc_labeling.results import load_labels
-from coc_labeling.review.intake import add_run
+from coc_labeling.review.batches.intake import add_run
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import enlarge
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import enlarge
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import Side
 

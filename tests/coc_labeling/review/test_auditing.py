@@ -1,8 +1,8 @@
 from builders.reviews import ACCEPT, UNSURE, filled, review, unlock
 from coc_labeling.review.auditing import audited
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import next_task
 from coc_labeling.review.judgements import Judgement, Reason, Verdict
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import next_task
 
 SETTINGS = QueueSettings(second_share=0, audit_share=1, planted_share=0, blank_share=0)
 REJECT = Judgement(verdict=Verdict.REJECT, reason=Reason.EMPTY)

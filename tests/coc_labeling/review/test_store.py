@@ -11,6 +11,8 @@ import pytest
 
 from builders.reviews import ACCEPT, UNSURE, answer_for, filled, follows, review, turns, unlock
 from coc_labeling.review.backup import backup
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import Filters, next_task, page
 from coc_labeling.review.database import Database, reviews_path
 from coc_labeling.review.errors import (
     ConflictError,
@@ -22,8 +24,6 @@ from coc_labeling.review.errors import (
 )
 from coc_labeling.review.judgements import Edit, HistoryAnswer, Judgement, Reason, Verdict, sentence_mismatches
 from coc_labeling.review.phases import HistoryDone, Judged, Opened, Phase, Undone, state_of
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import Filters, next_task, page
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import Side
 
@@ -32,7 +32,7 @@ REJECT = Judgement(verdict=Verdict.REJECT, reason=Reason.WRONG_DIRECTION, note="
 WORKER = """
 import sys
 from builders.reviews import ACCEPT, answer_for
-from coc_labeling.review.queue import next_task
+from coc_labeling.review.batches.queue import next_task
 from coc_labeling.review.store import ReviewStore
 store, reviewer = ReviewStore.of_run(sys.argv[1]), sys.argv[2]
 while (task := next_task(store, reviewer)) is not None:

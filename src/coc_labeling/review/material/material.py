@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from coc_labeling.report.clips import READING_FAULTS
+from coc_labeling.review.batches.queue import RELEASED_EXTENT
 from coc_labeling.review.material import scene as scenes
 from coc_labeling.review.material.errors import MaterialError
 from coc_labeling.review.material.meta_actions import MetaActions
@@ -23,7 +24,6 @@ from coc_labeling.review.material.sources import Sources
 from coc_labeling.review.material.video_cache import VideoCache, default_folder
 from coc_labeling.review.material.videos import ClipVideo, Videos
 from coc_labeling.review.phases import Extent
-from coc_labeling.review.queue import RELEASED_EXTENT
 from driving_clips import files
 from driving_clips.ego_motion import EgoMotion, EgoSamples, resample
 from driving_clips.errors import ClipRejectedError

@@ -8,7 +8,7 @@ from fastapi import Depends, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
-from coc_labeling.review.overviews import Overviews
+from coc_labeling.review.results.overviews import Overviews
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.review.web.access import Access, Tries
 from coc_labeling.review.web.assets import Assets

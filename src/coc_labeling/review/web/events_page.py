@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from coc_labeling.review.batches.reassigning import Assignment, assignments
 from coc_labeling.review.judgements import Edit, Judgement, sentence_mismatches
 from coc_labeling.review.phases import HistoryDone, HistorySkipped, Judged, Opened, Phase, Step, Undone
-from coc_labeling.review.reassigning import Assignment, assignments
 from coc_labeling.review.store import Event, ReviewStore, Role
 from coc_labeling.review.web.context import Here, Person, Someone, TaskNumber, render
 from coc_labeling.review.web.templates import words

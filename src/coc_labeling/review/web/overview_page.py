@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 from coc_labeling.agreement.resampling import Measured
 from coc_labeling.checks.risk import Status
 from coc_labeling.review.judgements import Reason, Verdict
-from coc_labeling.review.reliability import Reliability
-from coc_labeling.review.statistics import Overview, ReviewerStatistics
+from coc_labeling.review.results.reliability import Reliability
+from coc_labeling.review.results.statistics import Overview, ReviewerStatistics
 from coc_labeling.review.store import Role
 from coc_labeling.review.web.context import Here, Person, Someone, render
 

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from coc_labeling.checks.risk import Status
-from coc_labeling.review import queue
+from coc_labeling.review.batches import queue
+from coc_labeling.review.batches.planning import Kind
+from coc_labeling.review.batches.queue import Filters, Listed, Progress
+from coc_labeling.review.batches.reassigning import left_behind, reassign
 from coc_labeling.review.errors import ReviewError
 from coc_labeling.review.judgements import Reason, Verdict
 from coc_labeling.review.phases import Phase
-from coc_labeling.review.planning import Kind
-from coc_labeling.review.queue import Filters, Listed, Progress
-from coc_labeling.review.reassigning import left_behind, reassign
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.review.web.context import Here, Person, Site, Someone, TaskNumber, may, render
 from coc_labeling.review.web.guards import form

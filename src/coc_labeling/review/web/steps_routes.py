@@ -10,10 +10,10 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, StringConstraints, ValidationError
 
 from coc_labeling.planting import compose
+from coc_labeling.review.batches.queue import next_task
 from coc_labeling.review.errors import ConflictError, JudgementError, PhaseError, ReviewError
 from coc_labeling.review.judgements import MOST_CHARACTERS, Edit, HistoryAnswer, Judgement, sentence_mismatches
 from coc_labeling.review.phases import Phase
-from coc_labeling.review.queue import next_task
 from coc_labeling.review.store import ReviewStore, TaskView
 from coc_labeling.review.web.context import Here, Person, Site, Someone, TaskNumber
 from coc_labeling.schema import Strict

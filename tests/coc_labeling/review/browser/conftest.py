@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 from builders.review_browser import Desk, ReviewServer, launched
 from builders.review_runs import copy_of, fill_queue, review_run
 from builders.reviews import PLAIN
-from coc_labeling.review.planning import QueueSettings
+from coc_labeling.review.batches.planning import QueueSettings
 
 PLAYS_H264 = """document.createElement("video").canPlayType('video/mp4; codecs="avc1.42E01E"')"""
 

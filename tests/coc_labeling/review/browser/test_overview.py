@@ -7,7 +7,7 @@ import pytest
 
 from builders.reviews import ACCEPT, PLAIN, UNSURE, review
 from coc_labeling.review.judgements import Judgement
-from coc_labeling.review.statistics import overview
+from coc_labeling.review.results.statistics import overview
 
 REJECT = Judgement(verdict="reject", reason="not_there")
 

@@ -4,10 +4,10 @@ import pytest
 
 from builders.review_web import Served
 from builders.reviews import ACCEPT, PLAIN, filled, review, turns, unlock
-from coc_labeling.review.intake import LabelRow, add_labels
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.queue import enlarge, next_task
+from coc_labeling.review.batches.reassigning import reassign
 from coc_labeling.review.judgements import Answer, Edit, Judgement, QaItem, Verdict
-from coc_labeling.review.queue import enlarge, next_task
-from coc_labeling.review.reassigning import reassign
 from coc_labeling.schema import Lateral, LateralDecision
 
 TURN_RIGHT = Judgement(

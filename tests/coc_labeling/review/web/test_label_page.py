@@ -6,10 +6,10 @@ import pytest
 
 from builders.review_web import Served
 from builders.reviews import ACCEPT, PLAIN, UNSURE, unlock
-from coc_labeling.review.intake import LabelRow, add_labels
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import enlarge
 from coc_labeling.review.judgements import Edit, HistoryAnswer, Judgement, QaItem, Reason, Verdict
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import enlarge
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.review.web.label_page import RULES, Checks, checks_of
 from coc_labeling.schema import Category, CoCLabel, Component, EmergedAfter, Lateral, Longitudinal, Relation, Side

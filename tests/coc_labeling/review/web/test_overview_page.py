@@ -4,8 +4,8 @@ import pytest
 
 from builders.review_web import Served
 from builders.reviews import ACCEPT, PLAIN, UNSURE, filled, review
+from coc_labeling.review.batches.queue import next_task
 from coc_labeling.review.judgements import HistoryAnswer, Judgement, Verdict
-from coc_labeling.review.queue import next_task
 from coc_labeling.review.web.overview_page import bar
 from coc_labeling.schema import Category, Component
 

@@ -4,8 +4,8 @@ import pytest
 
 from builders.review_web import Served
 from builders.reviews import PLAIN, filled, follows, review, unlock
-from coc_labeling.review.intake import LabelRow, add_labels
-from coc_labeling.review.queue import Filters, enlarge, next_task, page
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.queue import Filters, enlarge, next_task, page
 from coc_labeling.review.store import ReviewStore, Role
 
 HOSTILE = "Keep distance to the <script>alert(1)</script> \" onmouseover='x' {{ 'z' * 9 }} vehicle."

@@ -6,10 +6,10 @@ import pytest
 
 from builders.review_web import Served
 from builders.reviews import PLAIN, answer_for, filled, review, unlock
+from coc_labeling.review.batches.queue import next_task
 from coc_labeling.review.errors import NotAssignedError
 from coc_labeling.review.judgements import Verdict
 from coc_labeling.review.phases import Phase
-from coc_labeling.review.queue import next_task
 from coc_labeling.schema import CoCLabel
 
 ACCEPT = {"verdict": "accept"}

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from builders.reviews import ACCEPT, UNSURE, filled, follows, review, unlock
 from coc_labeling.agreement.decided import Channel
 from coc_labeling.agreement.estimates import proportion
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import Filters, enlarge, page
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.faults import Finding
-from coc_labeling.review.intake import LabelRow, add_labels
 from coc_labeling.review.judgements import Edit, HistoryAnswer, Judgement, Reason, Verdict
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.quality import left_over, quality, quality_of_run
-from coc_labeling.review.quality_output import write_json
-from coc_labeling.review.queue import Filters, enlarge, page
+from coc_labeling.review.results.faults import Finding
+from coc_labeling.review.results.quality import left_over, quality, quality_of_run
+from coc_labeling.review.results.quality_output import write_json
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.schema import Category, Component, Longitudinal
 from coc_toolkit.quality_command import tell

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from coc_labeling.agreement.decided import Channel
 from coc_labeling.review.judgements import Verdict
-from coc_labeling.review.outcomes import Outcome
+from coc_labeling.review.results.outcomes import Outcome
 from coc_labeling.schema import CoCLabel, Component, Lateral, Longitudinal
 
 

@@ -3,10 +3,10 @@ import pytest
 from builders.agreed import decision
 from builders.reviews import ACCEPT, UNSURE, follows, turns
 from coc_labeling.agreement.decided import Channel
-from coc_labeling.review.faults import Finding, differs, found_in, lacks
+from coc_labeling.review.batches.planning import Kind
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
-from coc_labeling.review.outcomes import Outcome, Review
-from coc_labeling.review.planning import Kind
+from coc_labeling.review.results.faults import Finding, differs, found_in, lacks
+from coc_labeling.review.results.outcomes import Outcome, Review
 from coc_labeling.schema import Component
 
 REJECT = Judgement(verdict=Verdict.REJECT, reason=Reason.WRONG_DIRECTION)

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from coc_labeling.agreement.decided import DECISIONS, LATERAL_WITH_DIRECTION, NONE, Channel
 from coc_labeling.agreement.statistics import Agreement, agreement
+from coc_labeling.review.batches.planning import Kind
 from coc_labeling.review.judgements import Verdict
-from coc_labeling.review.outcomes import Outcome, Review
-from coc_labeling.review.planning import Kind
+from coc_labeling.review.results.outcomes import Outcome, Review
 
 RESAMPLES, SEED = 500, 0  # enough for a page; the same reviews give the same numbers
 ACCEPTED, NOT_ACCEPTED = "accept", "not accept"

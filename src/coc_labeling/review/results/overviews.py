@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coc_labeling.review.statistics import Overview, overview
+from coc_labeling.review.results.statistics import Overview, overview
 from coc_labeling.review.store import ReviewStore
 
 log = logging.getLogger(__name__)

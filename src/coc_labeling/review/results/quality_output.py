@@ -4,7 +4,7 @@ import json
 from importlib.metadata import version
 from typing import Any
 
-from coc_labeling.review.quality import Quality
+from coc_labeling.review.results.quality import Quality
 from driving_clips import files
 
 QUALITY_VERSION = 1

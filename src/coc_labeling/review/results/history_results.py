@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
-from coc_labeling.review.planning import Kind
-from coc_labeling.review.planted_results import Share
+from coc_labeling.review.batches.planning import Kind
+from coc_labeling.review.results.planted_results import Share
 from coc_labeling.review.store import ReviewStore
 
 

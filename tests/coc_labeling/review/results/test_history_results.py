@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.reviews import PLAIN, filled, review
-from coc_labeling.review.history_results import HistoryResults, history_results, omissions, total
+from coc_labeling.review.batches.planning import Kind, QueueSettings
+from coc_labeling.review.batches.queue import Filters, page
 from coc_labeling.review.judgements import HistoryAnswer
-from coc_labeling.review.planning import Kind, QueueSettings
-from coc_labeling.review.queue import Filters, page
+from coc_labeling.review.results.history_results import HistoryResults, history_results, omissions, total
 from coc_labeling.schema import Category, Component, Relation
 
 BLANK = QueueSettings(batch_size=10, second_share=0, audit_share=0, planted_share=0, blank_share=1)

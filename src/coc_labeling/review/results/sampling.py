@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from coc_labeling.agreement.decided import NONE, Channel
 from coc_labeling.checks.risk import UNOBSERVED_RISK
-from coc_labeling.review.planning import Stratum
+from coc_labeling.review.batches.planning import Stratum
 from coc_labeling.review.store import ReviewStore
 
 LEAST_SHARE = 0.5  # of the labels by risk of a class that have been reviewed, for them to stand for the others

@@ -5,12 +5,12 @@ import pytest
 
 from builders.reviews import answer_for, filled, follows, review, turns, unlock
 from coc_labeling.planting import Known
+from coc_labeling.review.batches.intake import KnownLabel, LabelRow, add_labels, add_planted
+from coc_labeling.review.batches.planning import Kind, QueueSettings
+from coc_labeling.review.batches.queue import Filters, enlarge, next_task, page, progress_by_batch
+from coc_labeling.review.batches.reassigning import LeftBehind, assignments, left_behind, reassign
 from coc_labeling.review.errors import NotAssignedError, ReviewError
-from coc_labeling.review.intake import KnownLabel, LabelRow, add_labels, add_planted
 from coc_labeling.review.phases import Phase
-from coc_labeling.review.planning import Kind, QueueSettings
-from coc_labeling.review.queue import Filters, enlarge, next_task, page, progress_by_batch
-from coc_labeling.review.reassigning import LeftBehind, assignments, left_behind, reassign
 from coc_labeling.review.store import ReviewStore, Role
 
 

@@ -10,12 +10,12 @@ from coc_labeling.checks.run import check_run
 from coc_labeling.errors import CocLabelingError
 from coc_labeling.judge.selection import labels_of
 from coc_labeling.planting import KINDS
-from coc_labeling.review import planted as module
-from coc_labeling.review.intake import GOOD, LabelRow, add_labels, add_run
+from coc_labeling.review.batches import planted as module
+from coc_labeling.review.batches.intake import GOOD, LabelRow, add_labels, add_run
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.planted import plant_known
+from coc_labeling.review.batches.queue import Filters, enlarge, page
 from coc_labeling.review.judgements import Judgement, Verdict
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.planted import plant_known
-from coc_labeling.review.queue import Filters, enlarge, page
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import CoCLabel
 

@@ -6,9 +6,9 @@ from builders.calibrated import QUEUE, T_US, checked_run, reviewed
 from builders.reviews import UNSURE, review
 from coc_labeling.checks.results import CHECKS_TABLE
 from coc_labeling.errors import CocLabelingError
+from coc_labeling.review.batches.queue import Filters, page
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.judged_risks import has_reviews, judged_risks
-from coc_labeling.review.queue import Filters, page
+from coc_labeling.review.results.judged_risks import has_reviews, judged_risks
 from coc_labeling.review.store import ReviewStore
 
 LABELS, TASKS = 80, 40

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.reviews import PLAIN, filled, follows, review
-from coc_labeling.review.intake import LabelRow, add_labels
-from coc_labeling.review.planning import QueueSettings
-from coc_labeling.review.queue import Filters, enlarge, page
-from coc_labeling.review.sampling import Reviewed, _classes, _extents, population_of
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import QueueSettings
+from coc_labeling.review.batches.queue import Filters, enlarge, page
+from coc_labeling.review.results.sampling import Reviewed, _classes, _extents, population_of
 from coc_labeling.review.store import ReviewStore, Role
 
 HALF_RANDOM = QueueSettings(

@@ -4,10 +4,10 @@ import time
 import pytest
 
 from builders.reviews import filled, review
+from coc_labeling.review.batches.queue import next_task
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.overviews import PATIENCE_SEC, Overviews
-from coc_labeling.review.queue import next_task
-from coc_labeling.review.statistics import overview
+from coc_labeling.review.results.overviews import PATIENCE_SEC, Overviews
+from coc_labeling.review.results.statistics import overview
 
 
 @pytest.fixture

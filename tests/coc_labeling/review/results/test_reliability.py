@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from builders.reviews import ACCEPT, UNSURE, follows, turns
 from coc_labeling.agreement.statistics import ONE_CATEGORY
+from coc_labeling.review.batches.planning import Kind
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
-from coc_labeling.review.outcomes import Outcome, Review
-from coc_labeling.review.planning import Kind
-from coc_labeling.review.reliability import ACCEPTED, NOT_ACCEPTED, pairs_of
+from coc_labeling.review.results.outcomes import Outcome, Review
+from coc_labeling.review.results.reliability import ACCEPTED, NOT_ACCEPTED, pairs_of
 from coc_labeling.schema import Lateral, Longitudinal
 
 REJECT = Judgement(verdict=Verdict.REJECT, reason=Reason.HAZARD_MISSED)

@@ -28,10 +28,10 @@ from coc_labeling.agreement.decided import Channel
 from coc_labeling.agreement.estimates import Estimate, collapsed, proportion
 from coc_labeling.review.database import REVIEWS, reviews_path
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.faults import Finding, found_in, lacks
-from coc_labeling.review.outcomes import outcomes
 from coc_labeling.review.phases import HistoryDone
-from coc_labeling.review.sampling import Population, population_of
+from coc_labeling.review.results.faults import Finding, found_in, lacks
+from coc_labeling.review.results.outcomes import outcomes
+from coc_labeling.review.results.sampling import Population, population_of
 from coc_labeling.review.steps import as_step
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.schema import CoCLabel

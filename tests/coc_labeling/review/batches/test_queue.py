@@ -17,12 +17,9 @@ from coc_labeling.errors import CocLabelingError
 from coc_labeling.planting import Known
 from coc_labeling.records import to_yaml
 from coc_labeling.results import ExperimentFolder
-from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.intake import KnownLabel, LabelRow, add_labels, add_planted, add_run
-from coc_labeling.review.judgements import Verdict
-from coc_labeling.review.phases import Extent, Phase
-from coc_labeling.review.planning import Candidate, Given, Kind, Planted, QueueSettings, Stratum, Team, plan
-from coc_labeling.review.queue import (
+from coc_labeling.review.batches.intake import KnownLabel, LabelRow, add_labels, add_planted, add_run
+from coc_labeling.review.batches.planning import Candidate, Given, Kind, Planted, QueueSettings, Stratum, Team, plan
+from coc_labeling.review.batches.queue import (
     RELEASED_EXTENT,
     Filters,
     enlarge,
@@ -32,6 +29,9 @@ from coc_labeling.review.queue import (
     progress_by_batch,
     progress_by_reviewer,
 )
+from coc_labeling.review.errors import ReviewError
+from coc_labeling.review.judgements import Verdict
+from coc_labeling.review.phases import Extent, Phase
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import abstain, released_content
 

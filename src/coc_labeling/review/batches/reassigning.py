@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection, Row
 
+from coc_labeling.review.batches.planning import Kind
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.planning import Kind
 from coc_labeling.review.store import ReviewStore, Role, now_ms, time_of
 
 

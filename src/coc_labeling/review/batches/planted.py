@@ -19,7 +19,7 @@ from coc_labeling.errors import CocLabelingError, RecordError
 from coc_labeling.judge.controls import known_of
 from coc_labeling.judge.selection import Moment, labels_of
 from coc_labeling.keyframes import Keyframe
-from coc_labeling.review.intake import Checked, KnownLabel, add_planted
+from coc_labeling.review.batches.intake import Checked, KnownLabel, add_planted
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.scene import scene_facts
 from coc_labeling.schema import CoCLabel

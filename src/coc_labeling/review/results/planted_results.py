@@ -11,10 +11,10 @@ from sqlite3 import Row
 
 from coc_labeling.agreement.estimates import wilson
 from coc_labeling.planting import Error, Known, plant
+from coc_labeling.review.batches.planning import Kind
 from coc_labeling.review.errors import ReviewError
 from coc_labeling.review.judgements import Verdict
 from coc_labeling.review.phases import state_of
-from coc_labeling.review.planning import Kind
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.schema import CoCLabel, Component, LateralDecision, LongitudinalDecision
 

@@ -16,9 +16,9 @@ from coc_labeling.judge.selection import Labels, Moment, labels_of
 from coc_labeling.prompts import text_hash
 from coc_labeling.review.database import REVIEWS, reviews_path
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.faults import Finding, found_in
-from coc_labeling.review.outcomes import outcomes
-from coc_labeling.review.sampling import Population, population_of
+from coc_labeling.review.results.faults import Finding, found_in
+from coc_labeling.review.results.outcomes import outcomes
+from coc_labeling.review.results.sampling import Population, population_of
 from coc_labeling.review.store import ReviewStore, time_of
 from coc_labeling.up_to_date import own_stamp, stamp_of
 from driving_clips import files

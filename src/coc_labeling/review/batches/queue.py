@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass, field
 from sqlite3 import Connection, Row
 from typing import Any
 
-from coc_labeling.review.intake import GOOD
-from coc_labeling.review.judgements import Reason, Verdict
-from coc_labeling.review.phases import UNLOCKED, Extent, Phase
-from coc_labeling.review.planning import (
+from coc_labeling.review.batches.intake import GOOD
+from coc_labeling.review.batches.planning import (
     Candidate,
     Given,
     Kind,
@@ -22,6 +20,8 @@ from coc_labeling.review.planning import (
     Team,
     plan,
 )
+from coc_labeling.review.judgements import Reason, Verdict
+from coc_labeling.review.phases import UNLOCKED, Extent, Phase
 from coc_labeling.review.store import ReviewStore, Role
 
 RELEASED_EXTENT = Extent(2_000_000, 6_000_000)  # 4 frames before the keyframe, 12 from it on, every 0.5 s

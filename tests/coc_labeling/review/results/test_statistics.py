@@ -4,12 +4,12 @@ from dataclasses import fields
 import pytest
 
 from builders.reviews import ACCEPT, PLAIN, UNSURE, filled, follows, review, rows, unlock
-from coc_labeling.review.intake import LabelRow, add_labels
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import Kind, QueueSettings
+from coc_labeling.review.batches.queue import Filters, next_task, page
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
-from coc_labeling.review.outcomes import outcomes
-from coc_labeling.review.planning import Kind, QueueSettings
-from coc_labeling.review.queue import Filters, next_task, page
-from coc_labeling.review.statistics import Overview, overview
+from coc_labeling.review.results.outcomes import outcomes
+from coc_labeling.review.results.statistics import Overview, overview
 from coc_labeling.review.store import Role
 from coc_labeling.schema import Longitudinal
 

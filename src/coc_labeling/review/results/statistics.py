@@ -8,13 +8,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from statistics import median
 
-from coc_labeling.review.history_results import HistoryOf, HistoryResults, history_results, total
+from coc_labeling.review.batches.planning import Kind
+from coc_labeling.review.batches.queue import Progress, progress_by_reviewer
 from coc_labeling.review.judgements import Reason, Verdict
-from coc_labeling.review.outcomes import FINAL_VERDICTS, outcomes
-from coc_labeling.review.planning import Kind
-from coc_labeling.review.planted_results import PlantedResults, planted_results
-from coc_labeling.review.queue import Progress, progress_by_reviewer
-from coc_labeling.review.reliability import Pairs, Reliability, pairs_of
+from coc_labeling.review.results.history_results import HistoryOf, HistoryResults, history_results, total
+from coc_labeling.review.results.outcomes import FINAL_VERDICTS, outcomes
+from coc_labeling.review.results.planted_results import PlantedResults, planted_results
+from coc_labeling.review.results.reliability import Pairs, Reliability, pairs_of
 from coc_labeling.review.store import ReviewStore, Role
 
 

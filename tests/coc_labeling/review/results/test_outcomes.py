@@ -3,13 +3,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.reviews import ACCEPT, PLAIN, UNSURE, filled, follows, review, turns
-from coc_labeling.review import outcomes as module
-from coc_labeling.review.intake import LabelRow, add_labels
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import Kind, QueueSettings, Stratum
+from coc_labeling.review.batches.queue import Filters, enlarge, next_task, page
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
-from coc_labeling.review.outcomes import Outcome, Review, outcomes
 from coc_labeling.review.phases import Phase
-from coc_labeling.review.planning import Kind, QueueSettings, Stratum
-from coc_labeling.review.queue import Filters, enlarge, next_task, page
+from coc_labeling.review.results import outcomes as module
+from coc_labeling.review.results.outcomes import Outcome, Review, outcomes
 from coc_labeling.schema import Longitudinal
 
 REJECT = Judgement(verdict=Verdict.REJECT, reason=Reason.HAZARD_MISSED)

@@ -19,9 +19,9 @@ from functools import lru_cache
 from itertools import groupby
 from sqlite3 import Row
 
+from coc_labeling.review.batches.planning import Kind, Stratum
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
 from coc_labeling.review.phases import Judged
-from coc_labeling.review.planning import Kind, Stratum
 from coc_labeling.review.steps import as_step
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.schema import CoCLabel, LateralDecision, LongitudinalDecision, Side

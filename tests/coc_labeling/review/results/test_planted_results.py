@@ -4,12 +4,12 @@ from hypothesis import strategies as st
 
 from builders.reviews import ACCEPT, UNSURE, filled, follows, review
 from coc_labeling.planting import Error, Known, compose, plant
+from coc_labeling.review.batches.intake import LabelRow, add_labels
+from coc_labeling.review.batches.planning import Kind, QueueSettings
+from coc_labeling.review.batches.queue import Filters, enlarge, page
 from coc_labeling.review.errors import ReviewError
-from coc_labeling.review.intake import LabelRow, add_labels
 from coc_labeling.review.judgements import Edit, Judgement, Reason, Verdict
-from coc_labeling.review.planning import Kind, QueueSettings
-from coc_labeling.review.planted_results import PlantedResults, Share, error_is_gone, planted_results
-from coc_labeling.review.queue import Filters, enlarge, page
+from coc_labeling.review.results.planted_results import PlantedResults, Share, error_is_gone, planted_results
 from coc_labeling.review.store import ReviewStore, Role
 from coc_labeling.schema import (
     UNOBSERVED,
