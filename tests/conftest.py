@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-collect_ignore = ["vllm"]  # it needs an environment of its own: make test-vllm
+collect_ignore = ["vllm", "model"]  # each needs an environment of its own: make test-vllm, make test-model
 
 # Slow machines are no failures, and runs are repeatable.
 settings.register_profile(

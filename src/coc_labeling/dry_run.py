@@ -19,7 +19,6 @@ from coc_labeling.inputs import read_inputs, shard_of
 from coc_labeling.job_split import experiment_path
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.pricing import estimate_tokens
-from coc_labeling.model_clients.vlm_wrappers.qwen import QwenWrapper
 from coc_labeling.model_run import make_asker, make_preparer, open_model, price_of
 from coc_labeling.preparation import ClipPreparer
 from coc_labeling.rehearsal import Asked, KnownFacts, asked_at_least
@@ -90,7 +89,7 @@ def would_send(
     config: RunConfig, model: object, plan: Plan, questions: Callable[[PreparedWindow], Sequence[Asked]]
 ) -> list[str]:
     """Return, as lines, where requests would go, how many and how large, and what they would cost; sends nothing."""
-    runs_here = isinstance(model, QwenWrapper) and model.is_local
+    runs_here = bool(getattr(model, "takes_model_path", False))  # where it has no hosts
     hosts = ", ".join(getattr(model, "hosts", ())) or ("none, the model runs here" if runs_here else "none known")
     lines = [f"hosts: {hosts}"]
     sizes, problems = _measure(config, model, plan, questions)

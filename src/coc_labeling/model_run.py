@@ -25,7 +25,6 @@ from coc_labeling.keyframes import Keyframe
 from coc_labeling.model_clients.pricing import PRICES, Price
 from coc_labeling.model_clients.vlm_wrappers.common import BaseWrapper, LocalSettings, ModelSettings
 from coc_labeling.model_clients.vlm_wrappers.factory import create_model_wrapper
-from coc_labeling.model_clients.vlm_wrappers.qwen import QwenWrapper
 from coc_labeling.model_engine import INTERRUPTED, ModelRun
 from coc_labeling.model_work import Labelling, ModelWork
 from coc_labeling.preparation import ClipPreparer, Teller
@@ -60,10 +59,10 @@ def open_model(config: RunConfig) -> Any:
         SegmentVideos.of(config)
     price_of(config)
     model = create_model_wrapper(config.model_name, config.server_ip, config.timeout_sec, model_settings(config))
-    if config.model_path is not None and not isinstance(model, QwenWrapper):
+    if config.model_path is not None and not getattr(model, "takes_model_path", False):
         raise CocLabelingError(
-            f"model_path={config.model_path} is for the Qwen models, and model_name={config.model_name} is none of "
-            "them. Leave model_path out, or choose model_name=qwen3.5_35b."
+            f"model_path={config.model_path} is for models that run here, and model_name={config.model_name} does "
+            "not. Leave model_path out, or choose model_name=qwen3.5_35b or alpamayo_r1."
         )
     return model
 
@@ -192,17 +191,17 @@ def make_preparer(config: RunConfig, agent: Teller, model: Any, loader: Trajecto
     return ClipPreparer(
         loader,
         agent,
-        replace(make_footage(config, loader), parted=agent.needs_history),
+        replace(make_footage(config, loader, agent), parted=agent.needs_history),
         video.hist_length_sec,
         video.fut_length_sec,
         needs_frames=bool(getattr(model, "needs_frames", True)),
     )
 
 
-def make_footage(config: RunConfig, loader: TrajectoryLoader) -> Footage:
-    """Return what brings the frames of windows."""
+def make_footage(config: RunConfig, loader: TrajectoryLoader, agent: Teller) -> Footage:
+    """Return what brings the frames of windows, as the agent wants them."""
     video = config.data_loader.video
-    return Footage(
+    configured = Footage(
         VideoFinder(loader.dataset, config.data.video_dir),
         tuple(video.cameras),
         Sampling(video.hist_length_sec, video.fut_length_sec, video.time_interval),
@@ -210,6 +209,7 @@ def make_footage(config: RunConfig, loader: TrajectoryLoader) -> Footage:
         config.egress.redactor,
         SegmentVideos.of(config) if video.save_segment_videos else None,
     )
+    return agent.footage(configured) if isinstance(agent, ModelAgent) else configured
 
 
 def _recorder(config: RunConfig, agent: ModelAgent, asker: Asker, dataset: str, result: RunResult) -> Recorder:

@@ -66,7 +66,7 @@ def show_request(record_path: str, data_dir: str | None = None, video_dir: str |
             "one's requests can be shown."
         )
     asker = _asker(config, record)
-    prepared = _prepared(record, folder, config)
+    prepared = _prepared(record, folder, config, agent)
     shown = []
     for asked, call in zip(asked_again(agent, prepared, record.calls), record.calls, strict=False):
         body = asker.body(asked.parts, asked.form, call.max_tokens)
@@ -104,9 +104,9 @@ def _asker(config: RunConfig, record: Record) -> Asker:
     return asker
 
 
-def _prepared(record: Record, folder: str, config: RunConfig) -> PreparedWindow:
+def _prepared(record: Record, folder: str, config: RunConfig, agent: ModelAgent) -> PreparedWindow:
     """Return the window as it was asked about, its frames decoded anew, and its contradictions as they were found."""
-    parts = _parts(record, folder, config)
+    parts = _parts(record, folder, config, agent)
     said = [(message.stage or 1, part) for message, part in zip(record.prompt, parts, strict=True)]
     return PreparedWindow(
         Keyframe(record.clip_id, record.event_start_timestamp),
@@ -118,13 +118,13 @@ def _prepared(record: Record, folder: str, config: RunConfig) -> PreparedWindow:
     )
 
 
-def _parts(record: Record, folder: str, config: RunConfig) -> list[Part]:
+def _parts(record: Record, folder: str, config: RunConfig, agent: ModelAgent) -> list[Part]:
     """Return everything that was said of the window, its frames decoded anew."""
     wanted: dict[str, set[int]] = {}
     for message in record.prompt:
         for frame in references(message):
             wanted.setdefault(frame.file, set()).add(frame.index)
-    footage = make_footage(config, open_loader(config))
+    footage = make_footage(config, open_loader(config), agent)
     try:
         shots = {
             (file, index): shot

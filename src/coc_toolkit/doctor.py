@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coc_toolkit.doctor_gpu import examine_local_models
 
-OUR_PACKAGES = ("driving_clips", "batch_runs", "meta_action", "coc_labeling", "coc_toolkit")
+OUR_PACKAGES = ("driving_clips", "batch_runs", "meta_action", "coc_labeling", "alpamayo_r1", "coc_toolkit")
 OUR_COMMANDS = ("coc", "meta-action-autolabel")
 
 # extra: (distributions, what it is for)
@@ -22,7 +22,7 @@ EXTRAS = {
     "vlm": (("av", "openai"), "labels from vision-language models behind HTTP"),
     "vllm": (("vllm",), "local models on a GPU, in process"),
     "review": (("fastapi", "uvicorn", "av"), "review of labels in the browser: coc review"),
-    "model": (("torch", "transformers", "accelerate", "safetensors"), "the reasoning model (in a later version)"),
+    "model": (("torch", "transformers", "accelerate", "safetensors"), "the reasoning model: coc infer"),
     "ray": (("ray",), "many machines (in a later version)"),
     "pai": (("physical-ai-av",), "download of the Physical AI AV dataset (in a later version)"),
     "rerun": (("rerun-sdk",), "recordings for the Rerun viewer: coc export-rerun"),

@@ -22,7 +22,7 @@ MODEL_AGENTS: dict[str, type[ModelAgent]] = {
 
 
 def create_agent(config: RunConfig) -> Agent | ModelAgent:
-    """Return the agent that ``model_name`` selects, or for a model the one that ``vlm_agent.agent_name`` does.
+    """Return the agent that ``model_name`` selects, or for a model its own or that of ``vlm_agent.agent_name``.
 
     Raises:
         CocLabelingError: an unknown name, the message lists the known ones; or an agent without the server it needs.
@@ -34,9 +34,23 @@ def create_agent(config: RunConfig) -> Agent | ModelAgent:
             raise CocLabelingError(f"unknown model_name {config.model_name!r}; known: {', '.join(known)}")
         agent: Agent = registry.look_up("model_name", config.model_name, AGENTS, ENTRY_POINTS)()
         return agent
+    own = _own_agent(config.model_name)
+    if own is not None:
+        agent_of_model: ModelAgent = own.of(config)
+        return agent_of_model
     try:
         chosen = registry.look_up("vlm_agent.agent_name", config.vlm_agent.agent_name, MODEL_AGENTS, MODEL_ENTRY_POINTS)
     except KeyError as error:
         raise CocLabelingError(error.args[0]) from error
     model_agent: ModelAgent = chosen.of(config)
     return model_agent
+
+
+def _own_agent(model_name: str) -> type[ModelAgent] | None:
+    """Return the agent that a wrapper's class names as ``agent``: the only one that knows how to ask its model."""
+    try:
+        wrapper = registry.look_up("model_name", model_name, MODEL_WRAPPER_REGISTRY, WRAPPER_ENTRY_POINTS)
+    except (ImportError, AttributeError):  # said in its own words where the wrapper is made
+        return None
+    own: type[ModelAgent] | None = getattr(wrapper, "agent", None)
+    return own

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from pydantic import BaseModel
 
@@ -12,6 +12,9 @@ from coc_labeling.conversation import CameraFrames, Part, Shot
 from coc_labeling.keyframes import Keyframe
 from coc_labeling.schema import CoCLabel, FactSource, MetaActionSpan, Provenance, Repair, WindowInfo
 from coc_labeling.windows import Window
+
+if TYPE_CHECKING:
+    from coc_labeling.footage import Footage
 
 
 class Agent(ABC):
@@ -121,6 +124,10 @@ class ModelAgent(ABC):
         Raises:
             CocLabelingError: the configuration lacks what it needs.
         """
+
+    def footage(self, configured: "Footage") -> "Footage":
+        """Return what brings the frames of windows; an agent whose model wants others than configured changes it."""
+        return configured
 
     @abstractmethod
     def prepare(self, window: Window, cameras: Sequence[CameraFrames]) -> PreparedWindow:

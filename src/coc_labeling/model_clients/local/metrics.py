@@ -119,7 +119,7 @@ def stat_logger(meter: Meter) -> type:
     """
     from vllm.v1.metrics.loggers import PrometheusStatLogger
 
-    class MeterLogger(PrometheusStatLogger):  # type: ignore[misc]
+    class MeterLogger(PrometheusStatLogger):
         def __init__(self, vllm_config: Any, engine_indexes: Any = None) -> None:
             pass
 

@@ -116,6 +116,7 @@ class BaseWrapper:
 
     Attributes:
         needs_frames: whether pictures make a difference to it.
+        takes_model_path: whether it runs a checkpoint inside this process.
         preferred_in_flight: how many requests at once suit it.
         hosts: where requests go; nothing is opened to know them.
         model_id: the provider's name of the model.
@@ -125,6 +126,7 @@ class BaseWrapper:
     """
 
     needs_frames: bool = True
+    takes_model_path: bool = False
     preferred_in_flight: int = 8
     log_path: str | None = None
     _threads: ThreadPoolExecutor | None = None

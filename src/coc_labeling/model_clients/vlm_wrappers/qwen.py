@@ -45,6 +45,7 @@ class QwenWrapper(ChatWrapper):
     """
 
     preferred_in_flight = IN_FLIGHT_PER_SERVER
+    takes_model_path = True
     local: LocalModel | None = None
     _is_asked = False
 

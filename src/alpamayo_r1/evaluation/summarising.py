@@ -1,0 +1,119 @@
+"""What all scenes of a model say together: means with intervals, in total and by group, and agreement with labels."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alpamayo_r1.evaluation.evaluating import Evaluated
+from alpamayo_r1.evaluation.intervals import means
+from alpamayo_r1.evaluation.measures import GROUPED, KEYS
+from coc_labeling.agreement.decided import DECISIONS, LATERAL_WITH_DIRECTION, Channel
+from coc_labeling.agreement.resampling import RESAMPLES, Measured
+from coc_labeling.agreement.statistics import Agreement, agreement
+
+SEED = 0
+DECISION_ON_SPEED, DECISION_ON_LANE = "decision on speed", "decision on the lane"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Scenes of one kind.
+
+    Attributes:
+        kind: what tells the groups apart, such as speed.
+        name: of this one.
+        scenes, clips: how many there are.
+        measures: means with intervals by key.
+    """
+
+    kind: str
+    name: str
+    scenes: int
+    clips: int
+    measures: dict[str, Measured]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one model's scenes say together.
+
+    Attributes:
+        evaluated: the scenes.
+        total: means with intervals by key.
+        by_decision: the same by what the labels decide; empty without labels.
+        by_scenario: the same by what was driven.
+        agreement: of labels (A) and sentences (B), a pair per sample; empty without labels.
+    """
+
+    evaluated: Evaluated
+    total: dict[str, Measured]
+    by_decision: tuple[Group, ...]
+    by_scenario: tuple[Group, ...]
+    agreement: dict[str, Agreement]
+
+
+def summarise(evaluated: Evaluated) -> Summary:
+    """Return what one model's scenes say together."""
+    total = dict(zip(KEYS, means(evaluated.values, evaluated.clip, RESAMPLES, SEED), strict=True))
+    return Summary(
+        evaluated,
+        total,
+        tuple(_groups(evaluated, _decisions(evaluated))),
+        tuple(_groups(evaluated, _scenarios(evaluated))),
+        _agreement(evaluated),
+    )
+
+
+def _decisions(evaluated: Evaluated) -> dict[str, list[str | None]]:
+    if not any(evaluated.labels):
+        return {}
+    names = [None if label is None else label.names for label in evaluated.labels]
+    return {
+        kind: [None if own is None else own[channel] for own in names]
+        for kind, channel in ((DECISION_ON_SPEED, Channel.LONGITUDINAL), (DECISION_ON_LANE, Channel.LATERAL))
+    }
+
+
+def _scenarios(evaluated: Evaluated) -> dict[str, list[str | None]]:
+    kinds = evaluated.scenes[0].scenario
+    return {kind: [scene.scenario[kind] for scene in evaluated.scenes] for kind in kinds}
+
+
+def _groups(evaluated: Evaluated, kinds: dict[str, list[str | None]]) -> Iterator[Group]:
+    """Yield the groups of each kind, those with most scenes first."""
+    columns = [KEYS.index(key) for key in GROUPED]
+    for kind, names in kinds.items():
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(names):
+            if name is not None:
+                rows.setdefault(name, []).append(row)
+        for name, own in sorted(rows.items(), key=lambda item: (-len(item[1]), item[0])):
+            found = means(evaluated.values[np.ix_(own, columns)], evaluated.clip[own], RESAMPLES, SEED)
+            clips = len(np.unique(evaluated.clip[own]))
+            yield Group(kind, name, len(own), clips, dict(zip(GROUPED, found, strict=True)))
+
+
+def _agreement(evaluated: Evaluated) -> dict[str, Agreement]:
+    """Return agreement of labels and sentences on each question; a pair per sample of a scene with a label."""
+    labelled = [row for row, label in enumerate(evaluated.labels) if label is not None]
+    if not labelled:
+        return {}
+    questions: dict[str, tuple[str, Sequence[str]]] = {
+        Channel.LONGITUDINAL: ("longitudinal", DECISIONS[Channel.LONGITUDINAL]),
+        Channel.LATERAL: ("lateral", DECISIONS[Channel.LATERAL]),
+        "lateral with direction": ("lateral_with_direction", LATERAL_WITH_DIRECTION),
+    }
+    samples = [len(evaluated.scenes[row].decisions) for row in labelled]
+    clip = np.repeat(evaluated.clip[labelled], samples)
+    found = {}
+    for question, (field, names) in questions.items():
+        label = np.repeat(_numbers([evaluated.labels[row] for row in labelled], field), samples)
+        said = _numbers([one for row in labelled for one in evaluated.scenes[row].decisions], field)
+        found[str(question)] = agreement(label, said, clip, names, RESAMPLES, SEED)
+    return found
+
+
+def _numbers(decisions: Sequence[object], field: str) -> NDArray[np.int64]:
+    return np.array([getattr(one, field) for one in decisions], dtype=np.int64)

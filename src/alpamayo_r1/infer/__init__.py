@@ -1,0 +1,1 @@
+"""``coc infer``: clips in; reasoning, trajectories and pictures out."""

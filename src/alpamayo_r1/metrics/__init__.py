@@ -1,0 +1,1 @@
+"""How far predicted trajectories are from what was driven."""

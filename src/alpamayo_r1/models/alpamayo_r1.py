@@ -1,0 +1,239 @@
+"""The reasoning model: a vision-language model writes the Chain-of-Causation, an action expert drives on from it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModel, LogitsProcessor
+
+from alpamayo_r1.config import AlpamayoR1Config
+from alpamayo_r1.errors import AlpamayoError
+from alpamayo_r1.models.attention import grouped
+from alpamayo_r1.models.base_model import ReasoningVLA
+from alpamayo_r1.models.cache import GrowingCache
+from alpamayo_r1.models.expert import action_mask, action_positions, build_expert
+from alpamayo_r1.models.instantiate import instantiate
+from alpamayo_r1.models.prompts import prompt_of, without_other_turns
+from alpamayo_r1.models.rollout import Prompt, Sampling, Writer, Written
+from alpamayo_r1.models.token_utils import extract_text_tokens
+from alpamayo_r1.models.trajectory_data import check_poses
+
+
+class ExpertLogitsProcessor(LogitsProcessor):
+    """Keeps the discrete trajectory tokens out of what is written: the expert predicts the trajectory."""
+
+    def __init__(self, traj_token_offset: int, traj_vocab_size: int) -> None:
+        """Close ``traj_vocab_size`` tokens from ``traj_token_offset``, the id of ``<i0>``."""
+        self._closed = slice(traj_token_offset, traj_token_offset + traj_vocab_size)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return new scores (R, V), minus infinity for trajectory tokens."""
+        scores = scores.clone()
+        scores[:, self._closed] = float("-inf")
+        return scores
+
+
+class AlpamayoR1(ReasoningVLA):
+    """Reasons about a scene in words and predicts trajectories.
+
+    Attributes:
+        expert: the decoder that reads the vision-language model's cache.
+        action_space: what actions mean.
+        diffusion: draws actions.
+        action_in_proj, action_out_proj: between actions and the expert's tokens.
+
+    Example:
+        >>> model = AlpamayoR1.from_pretrained("path/to/checkpoint", dtype=torch.bfloat16).to("cuda")
+        >>> model.sample_trajectories_from_data_with_vlm_rollout(data)
+    """
+
+    config_class = AlpamayoR1Config
+    config: AlpamayoR1Config
+
+    def __init__(self, config: AlpamayoR1Config) -> None:
+        super().__init__(config)
+        text_config = self.vlm.config.text_config
+        self.expert = build_expert(text_config, config.expert_cfg)
+        hidden = self.expert.config.hidden_size
+        with torch.device("cpu"):
+            self.action_space = instantiate(_needed(config, "action_space_cfg"))
+            dims = tuple(self.action_space.get_action_space_dims())
+            self.diffusion = instantiate(_needed(config, "diffusion_cfg"), x_dims=list(dims))
+        self.action_in_proj = instantiate(_needed(config, "action_in_proj_cfg"), in_dims=list(dims), out_dim=hidden)
+        self.action_out_proj = instantiate(
+            _needed(config, "action_out_proj_cfg"), in_features=hidden, out_features=dims[-1]
+        )
+        if not config.keep_same_dtype:
+            self._keep_in_fp32_modules_strict = [
+                *self._keep_in_fp32_modules_strict,
+                "action_in_proj",
+                "action_out_proj",
+            ]
+        self.post_init()
+
+    def sample_trajectories_from_data_with_vlm_rollout(
+        self,
+        data: Mapping[str, Any],
+        top_p: float = 0.98,
+        top_k: int | None = None,
+        temperature: float = 0.6,
+        num_traj_samples: int = 6,
+        num_traj_sets: int = 1,
+        diffusion_kwargs: Mapping[str, Any] | None = None,
+        max_generation_length: int | None = None,
+        return_extra: bool = False,
+    ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, dict[str, NDArray[Any]]]:
+        """Let the model reason, and drive from each reasoning.
+
+        Each trajectory has a reasoning of its own. All random numbers come from torch's generator of the model's
+        device: first the tokens', for all rows at once, then the actions' noise in one
+        ``torch.randn(batch * sets * samples, *x_dims)``, ordered by scene, set and sample.
+
+        Args:
+            data: "tokenized_data", what the processor's ``apply_chat_template`` gives, of one scene or of several with
+                padding on the left; "ego_history_xyz" (B, 1, 16, 3) in m and "ego_history_rot" (B, 1, 16, 3, 3), in the
+                ego frame at t0; optionally "clip_id", for messages. Left untouched.
+            top_p: nucleus sampling: the likeliest tokens that together have this probability are kept.
+            top_k: keep this many of the likeliest tokens; None for all.
+            temperature: lower is more deterministic.
+            num_traj_samples: trajectories in a set.
+            num_traj_sets: sets.
+            diffusion_kwargs: for the diffusion's ``sample``, such as ``{"inference_step": 5}``.
+            max_generation_length: tokens written at most; the configuration's ``tokens_per_future_traj`` where None.
+            return_extra: whether to return the third value.
+
+        Returns:
+            Positions (B, sets, samples, T, 3) in m and rotations (B, sets, samples, T, 3, 3), in the ego frame at t0,
+            float32, and the extra: arrays of strings (B, sets, samples) "cot", "meta_action" and "answer", "" where the
+            row did not write that to its end; "text", all that it wrote; and "stopped", bool: whether it came to the
+            token that ends the reasoning. A trajectory whose row did not is drawn from what was written so far.
+
+        Raises:
+            AlpamayoError: data or arguments that cannot be used.
+        """
+        clip = data.get("clip_id") if isinstance(data, Mapping) else None
+        try:
+            sampling = self._sampling(top_p, top_k, temperature, max_generation_length)
+            per_scene = _count(num_traj_samples, "num_traj_samples") * _count(num_traj_sets, "num_traj_sets")
+            with torch.no_grad(), grouped(self.vlm.config.text_config, self.expert.config):
+                prompt, history = self._read_data(data)
+                written = self._write(prompt, per_scene, sampling)
+                actions = self._drive(written, dict(diffusion_kwargs or {}))
+                xyz, rot = self.action_space.action_to_traj(
+                    actions, *(pose.repeat_interleave(per_scene, dim=0) for pose in history)
+                )
+        except AlpamayoError as error:
+            if clip is None:
+                raise
+            raise AlpamayoError(f"clip {clip}: {error}") from error
+        shape = (len(prompt.input_ids), num_traj_sets, num_traj_samples)
+        xyz, rot = (pose.reshape(*shape, *pose.shape[1:]) for pose in (xyz, rot))
+        return (xyz, rot, self._extra(written, prompt, shape)) if return_extra else (xyz, rot)
+
+    def _sampling(self, top_p: float, top_k: int | None, temperature: float, length: int | None) -> Sampling:
+        return Sampling(top_p, top_k, temperature, self.config.tokens_per_future_traj if length is None else length)
+
+    def _read_data(self, data: Mapping[str, Any]) -> tuple[Prompt, tuple[Tensor, Tensor]]:
+        """Return the fused prompt, and histories (B, T, 3) and (B, T, 3, 3), all on the model's device."""
+        xyz, rot = check_poses(data, "ego_history")
+        if xyz.shape[1] != 1:
+            raise AlpamayoError(
+                f"ego_history_xyz: expected one history per scene, (B, 1, T, 3), found {tuple(xyz.shape)}."
+            )
+        xyz, rot = xyz.to(self.device), rot.to(self.device)
+        prompt = prompt_of(
+            data.get("tokenized_data"),
+            self.vlm,
+            lambda ids: self.fuse_traj_tokens(ids, {"ego_history_xyz": xyz, "ego_history_rot": rot}),
+        )
+        return prompt, (xyz[:, 0], rot[:, 0])
+
+    def _write(self, prompt: Prompt, samples: int, sampling: Sampling) -> Written:
+        assert self.config.traj_token_ids is not None
+        assert self.config.traj_token_start_idx is not None
+        turn_ends = self.vlm.generation_config.eos_token_id
+        ids = () if turn_ends is None else (turn_ends,) if isinstance(turn_ends, int) else tuple(turn_ends)
+        pad = self.tokenizer.pad_token_id
+        assert isinstance(pad, int)
+        spare = self.action_space.get_action_space_dims()[0]
+        writer = Writer(self.vlm, self.config.traj_token_ids["future_start"], ids, pad, spare)
+        closed = ExpertLogitsProcessor(self.config.traj_token_start_idx, self.config.traj_vocab_size)
+        return writer.write(prompt, samples, sampling.processors(closed), sampling.max_length)
+
+    def _drive(self, written: Written, diffusion_kwargs: dict[str, Any]) -> Tensor:
+        """Return normalised actions (R, waypoints, channels), float32, drawn by the expert from each row's cache."""
+        rows = len(written.token_ids)
+        tokens = self.action_space.get_action_space_dims()[0]
+        field = VectorField(self, written.cache, written.open_columns, written.next_position, tokens)
+        actions: Tensor = self.diffusion.sample(
+            batch_size=rows, step_fn=field, device=self.device, return_all_steps=False, **diffusion_kwargs
+        )
+        return actions
+
+    def _extra(self, written: Written, prompt: Prompt, shape: tuple[int, int, int]) -> dict[str, NDArray[Any]]:
+        turn = without_other_turns(written.token_ids, prompt.length, self.tokenizer)
+        texts = extract_text_tokens(self.tokenizer, turn)
+        said = self.tokenizer.batch_decode(
+            [row[row != self.tokenizer.pad_token_id] for row in written.token_ids[:, prompt.length :]],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+        return {
+            **{name: np.array(found).reshape(shape) for name, found in texts.items()},
+            "text": np.array(said).reshape(shape),
+            "stopped": written.stopped.cpu().numpy().reshape(shape),
+        }
+
+
+class VectorField:
+    """Where noisy actions should go, according to the expert: what the diffusion calls at each of its steps.
+
+    Mask and positions are made once. After each step the cache is what it was before.
+    """
+
+    def __init__(
+        self, model: AlpamayoR1, cache: GrowingCache, open_columns: Tensor, next_position: Tensor, tokens: int
+    ) -> None:
+        """Read ``cache``, of which rows see ``open_columns`` (R, columns), and begin at ``next_position`` (R,)."""
+        self._model = model
+        self._cache = cache
+        self._length = int(open_columns.any(dim=0).nonzero().max()) + 1  # what no row sees is cut off
+        cache.cut(self._length)
+        self._dtype = model.expert.layers[0].self_attn.q_proj.weight.dtype
+        self._mask = action_mask(
+            open_columns[:, : self._length], tokens, self._dtype, causal=not model.config.expert_non_causal_attention
+        )
+        self._positions = action_positions(next_position, tokens)
+
+    def __call__(self, *, x: Tensor, t: Tensor) -> Tensor:
+        """Return the vector field (R, waypoints, channels) float32 at actions ``x`` of that shape and times ``t``."""
+        model = self._model
+        hidden = model.expert(
+            inputs_embeds=model.action_in_proj(x, t).to(self._dtype),
+            position_ids=self._positions,
+            past_key_values=self._cache,
+            attention_mask=self._mask,
+            use_cache=True,
+        ).last_hidden_state
+        self._cache.cut(self._length)
+        field: Tensor = model.action_out_proj(hidden.to(model.action_out_proj.weight.dtype))
+        return field.reshape(x.shape).float()
+
+
+def _needed(config: AlpamayoR1Config, name: str) -> dict[str, Any]:
+    value = getattr(config, name)
+    if not isinstance(value, Mapping):
+        raise AlpamayoError(f"{name}: expected a _target_ and its arguments in the configuration, found {value!r}.")
+    return dict(value)
+
+
+def _count(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise AlpamayoError(f"{name}: expected a number from 1, found {value!r}.")
+    return value
+
+
+AutoModel.register(AlpamayoR1Config, AlpamayoR1, exist_ok=True)

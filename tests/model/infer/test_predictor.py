@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from alpamayo_r1 import test_inference
+from alpamayo_r1.errors import AlpamayoError
+from alpamayo_r1.infer.predictor import load_predictor, open_predictor
+from alpamayo_r1.infer.request import Attention, Dtype, Moments, SamplingOptions
+from alpamayo_r1.infer.run import infer
+from alpamayo_r1.scenes import MODEL_CAMERAS, SceneReader
+from builders.predictions import infer_request
+from builders.reasoning_scenes import CLIPS, pai_with_cameras
+from driving_clips.datasets import open_dataset
+from golden_model import GOLDEN, needs_golden
+
+pytestmark = needs_golden
+CHECKPOINT = GOLDEN / "checkpoint"
+SHORT = SamplingOptions(num_traj_samples=2, max_generation_length=12)
+LIKELIEST = SamplingOptions(num_traj_samples=1, top_k=1, max_generation_length=12)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return pai_with_cameras(tmp_path_factory.mktemp("pai"))
+
+
+@pytest.fixture(scope="module")
+def scenes(root):
+    reader = SceneReader(open_dataset("pai", str(root)))
+    return [reader.read(clip, 5_100_000) for clip in CLIPS]
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return load_predictor(str(CHECKPOINT), "cpu")
+
+
+def test_a_scene_gives_sets_of_samples(predictor, scenes):
+    sampling = SamplingOptions(num_traj_samples=3, num_traj_sets=2, max_generation_length=12)
+    (found,) = predictor.predict(scenes[:1], sampling, [5])
+    assert found.xyz.shape == (2, 3, 64, 3)
+    assert found.yaw.shape == (2, 3, 64)
+    assert np.isfinite(found.xyz).all()
+    assert [len(row) for row in found.cot] == [3, 3]
+    assert all(isinstance(text, str) for row in found.cot for text in row)
+    assert all(isinstance(one, bool) for row in found.stopped for one in row)
+    assert (found.seed, found.seeding) == (5, "scene")
+    step = np.diff(found.xyz[0, 0, :, :2], axis=0)
+    moving = np.hypot(*step.T) > 0.1
+    heading = np.arctan2(step[:, 1], step[:, 0])
+    middle = (found.yaw[0, 0, 1:] + found.yaw[0, 0, :-1]) / 2
+    turned = np.angle(np.exp(1j * (heading - middle)))[moving]
+    assert np.abs(turned).max(initial=0.0) < 0.05, "yaw is where it drives to"
+
+
+def test_the_same_seed_gives_the_same_and_another_one_does_not(predictor, scenes):
+    first, again, other = (predictor.predict(scenes[:1], SHORT, [seed])[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.xyz, again.xyz)
+    assert first.cot == again.cot
+    assert np.abs(first.xyz - other.xyz).max() > 1e-3
+
+
+def test_scenes_of_a_batch_keep_their_order(predictor, scenes):
+    together = predictor.predict(scenes, LIKELIEST, [1, 2, 3])
+    backwards = predictor.predict(scenes[::-1], LIKELIEST, [1, 2, 3])[::-1]
+    assert {each.seeding for each in together} == {"batch"}
+    assert len({each.seed for each in together}) == 1
+    for one, other in zip(together, backwards, strict=True):
+        assert one.cot == other.cot, "the likeliest words depend on nobody else"
+    starts = [-scene.path.history_xyz[-2, 0] for scene in scenes]
+    found = [each.xyz[0, 0, 0, 0] for each in together]
+    assert np.argsort(starts).tolist() == np.argsort(found).tolist(), "each starts at its own speed"
+
+
+def test_a_run_with_the_model_goes_on_and_is_the_same_as_a_whole_one(root, tmp_path):
+    def run(out, **changes):
+        request = infer_request(CHECKPOINT, root, tmp_path / out, sampling=SHORT, cameras=MODEL_CAMERAS, **changes)
+        return infer(request, open_predictor), tmp_path / out / "predictions.jsonl"
+
+    result, whole = run("a", pictures=1)
+    assert result.tally.count("done") == 6
+    assert result.pictures == 1
+    lines = whole.read_text().splitlines(keepends=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "infer.json").write_bytes((tmp_path / "a" / "infer.json").read_bytes())
+    (tmp_path / "b" / "predictions.jsonl").write_text("".join(lines[:2]) + lines[2][:100])
+    result, resumed = run("b")
+    assert result.tally.fresh == 4
+    kept = [line for line in resumed.read_text().splitlines(keepends=True) if line != lines[2][:100] + "\n"]
+    assert kept == lines
+    row = json.loads(lines[0])
+    assert np.array(row["pred_xy"]).shape == (1, 2, 64, 2)
+
+
+def test_data_types_and_attention(root, scenes):
+    other = load_predictor(str(CHECKPOINT), "cpu", Dtype.BFLOAT16, Attention.SDPA)
+    assert other.describe() == {"device": "cpu", "dtype": "torch.bfloat16", "attention": "sdpa"}
+    (found,) = other.predict(scenes[:1], SHORT, [1])
+    assert np.isfinite(found.xyz).all()
+
+
+def test_what_cannot_be_loaded_is_said(tmp_path):
+    with pytest.raises(AlpamayoError, match="device=teapot"):
+        load_predictor(str(CHECKPOINT), "teapot")
+    if not torch.cuda.is_available():
+        with pytest.raises(AlpamayoError, match="no GPU"):
+            load_predictor(str(CHECKPOINT), "cuda")
+    with pytest.raises(AlpamayoError, match=r"config\.json"):
+        load_predictor(str(tmp_path))
+
+
+def test_too_few_tokens_are_refused_with_the_clip(root, tmp_path):
+    request = infer_request(
+        CHECKPOINT,
+        root,
+        tmp_path / "out",
+        sampling=SamplingOptions(num_traj_samples=1, max_generation_length=1),
+        moments=Moments(t0s_us=(5_100_000,)),
+    )
+    result = infer(request, open_predictor)
+    (said, *_) = result.tally.by_reason["failed"]["model"].values()
+    assert "max_generation_length" in said
+    assert "found 1" in said
+
+
+def test_the_example_prints_reasoning_and_min_ade(root, capsys):
+    arguments = ["--checkpoint", str(CHECKPOINT), "--data_dir", str(root), "--clip_id", CLIPS[0]]
+    assert test_inference.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "Chain-of-Causation (per trajectory):" in printed
+    assert "minADE: " in printed
+    assert test_inference.main([*arguments, "--t0_us", "100"]) == 2
+    assert "t0_us=100" in " ".join(capsys.readouterr().err.split())
