@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pytest
-from coc_labeling.review.intake import add_run
 
 from alpamayo_r1 import extras, trace_model
 from alpamayo_r1.scenes import MODEL_CAMERAS
@@ -19,6 +18,7 @@ from coc_labeling.model_clients.errors import ModelError
 from coc_labeling.model_clients.vlm_wrappers import MODEL_WRAPPER_REGISTRY
 from coc_labeling.records import from_yaml
 from coc_labeling.report import build_report
+from coc_labeling.review.batches.intake import add_run
 from coc_labeling.review.store import ReviewStore
 from coc_labeling.show_request import show_request
 from driving_clips.errors import DatasetError
