@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from numbers import Integral, Real
 from os import PathLike, fspath
 from typing import Any
 
@@ -11,6 +12,7 @@ from alpamayo_r1 import extras
 from alpamayo_r1.aiav_kit import KitReader, open_kit
 from alpamayo_r1.scenes import DEFAULT_T0_US, MODEL_CAMERAS, EgoPath, Scene, SceneReader, SceneShape, sorted_cameras
 from driving_clips.datasets.pai import PaiDataset
+from driving_clips.errors import DatasetError
 
 
 def load_physical_aiavdataset(
@@ -55,13 +57,21 @@ def load_physical_aiavdataset(
         torch.Size([4, 4, 3, 1080, 1920])
     """
     shape = SceneShape(num_history_steps, num_future_steps, time_step, num_frames)
-    cameras = sorted_cameras(MODEL_CAMERAS if camera_features is None else tuple(camera_features))
+    cameras = sorted_cameras(MODEL_CAMERAS if camera_features is None else camera_features)
     reader: SceneReader | KitReader
     if isinstance(avdi, str | PathLike):
         reader = _folder_reader(fspath(avdi), cameras, shape)
     else:
         reader = KitReader(open_kit() if avdi is None else avdi, cameras, shape, maybe_stream=maybe_stream)
-    return scene_tensors(reader.read(clip_id, int(t0_us)), shape)
+    return scene_tensors(reader.read(clip_id, _whole(t0_us, clip_id)), shape)
+
+
+def _whole(t0_us: Any, clip_id: str) -> int:
+    """Return the moment as a number of Python; raises DatasetError for what is no whole number."""
+    known = isinstance(t0_us, Integral) or (isinstance(t0_us, Real) and float(t0_us).is_integer())
+    if not known:
+        raise DatasetError(f"{clip_id}: t0_us={t0_us!r}: expected whole microseconds on the clip clock.")
+    return int(t0_us)
 
 
 def scene_tensors(scene: Scene, shape: SceneShape) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +59,12 @@ class SceneShape:
     def __post_init__(self) -> None:
         least = {"history_steps": 1, "future_steps": 0, "frames": 1}
         for name, low in least.items():
-            if getattr(self, name) < low:
-                raise DatasetError(f"{name}={getattr(self, name)}: expected at least {low}.")
-        if not 0.001 <= self.step_sec <= 10.0:
-            raise DatasetError(f"step_sec={self.step_sec}: expected s between poses, from 0.001 to 10.")
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < low:
+                raise DatasetError(f"{name}={value!r}: expected a whole number of at least {low}.")
+        step: Any = self.step_sec
+        if not isinstance(step, Real) or not 0.001 <= float(step) <= 10.0:
+            raise DatasetError(f"step_sec={step!r}: expected s between poses, from 0.001 to 10.")
 
     @property
     def step_us(self) -> int:
@@ -145,12 +149,14 @@ def sorted_cameras(cameras: Sequence[str]) -> tuple[str, ...]:
     """Return cameras as the model is shown them: by index, those of another rig after them in their own order.
 
     Raises:
-        DatasetError: none, or one twice.
+        DatasetError: none, one twice, or a text instead of a list.
 
     Example:
         >>> sorted_cameras(["camera_front_tele_30fov", "roof", "camera_front_wide_120fov"])
         ('camera_front_wide_120fov', 'camera_front_tele_30fov', 'roof')
     """
+    if isinstance(cameras, str):
+        raise DatasetError(f"cameras {cameras!r}: expected a list of names, found one text.")
     if not cameras or len(set(cameras)) < len(cameras):
         raise DatasetError(f"cameras {', '.join(cameras) or 'none'}: expected at least one, each once.")
     return tuple(sorted(cameras, key=lambda name: CAMERA_INDICES.get(name, len(CAMERA_INDICES))))

@@ -15,6 +15,7 @@ from driving_clips.datasets.pai import PaiDataset
 from driving_clips.errors import ClipError, DatasetError
 
 CHECKPOINT = "nvidia/Alpamayo-R1-10B"
+LENGTH = 256  # tokens of the reasoning and its special tokens
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,10 +76,12 @@ def _run(arguments: argparse.Namespace) -> int:
             top_p=0.98,
             temperature=0.6,
             num_traj_samples=arguments.num_traj_samples,
-            max_generation_length=256,
+            max_generation_length=LENGTH,
             return_extra=True,
         )
     say("Chain-of-Causation (per trajectory):", str(extra["cot"][0]))
+    if unfinished := int((~extra["stopped"]).sum()):
+        say(f"note: {unfinished} of {extra['stopped'].size} reasonings were not at their end after {LENGTH} tokens")
     say(_told(pred_xyz.float().cpu().numpy()[0], data["ego_future_xyz"]))
     return 0
 

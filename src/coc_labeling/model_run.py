@@ -118,7 +118,7 @@ def label_with_model(
     budget = Budget(price_of(config), config.max_total_tokens, config.max_cost_usd, earlier=spent_before(result.folder))
     with contextlib.closing(EventLog(_event_path(config, result))) as events:
         asker = make_asker(config, model, budget, events)
-        work = Labelling(agent, _recorder(config, agent, asker, dataset.name, result), journal)
+        work = Labelling(agent, _recorder(config, agent, asker, inputs.loader, result), journal)
         preparer = make_preparer(config, agent, model, inputs.loader)
         run = make_run(config, model, work, preparer, asker, result.tally, len(due))
         run.example_path = _example_path(config, result)
@@ -212,17 +212,19 @@ def make_footage(config: RunConfig, loader: TrajectoryLoader, agent: Teller) -> 
     return agent.footage(configured) if isinstance(agent, ModelAgent) else configured
 
 
-def _recorder(config: RunConfig, agent: ModelAgent, asker: Asker, dataset: str, result: RunResult) -> Recorder:
-    video = config.data_loader.video
+def _recorder(
+    config: RunConfig, agent: ModelAgent, asker: Asker, loader: TrajectoryLoader, result: RunResult
+) -> Recorder:
+    images = make_footage(config, loader, agent).images
     made_by = Provenance(
         agent=agent.name,
         model=config.model_name,
         prompt_version=agent.prompt_version,
         prompt_hash=agent.prompt_hash,
         sampling=sent_sampling(asker.body([], None, config.vlm_agent.max_tokens)),
-        images={"jpeg_quality": video.jpeg_quality, "max_side": video.max_side, "max_pixels": video.max_pixels},
+        images={"jpeg_quality": images.quality, "max_side": images.max_side, "max_pixels": images.max_pixels},
         code_version=version("coc-toolkit"),
-        dataset=dataset,
+        dataset=loader.dataset.name,
         told_facts=agent.told_facts,
     )
     return Recorder(result.folder, agent, made_by, config.save_prompt)

@@ -6,7 +6,7 @@ from alpamayo_r1.evaluation.run import Evaluation, evaluate
 from alpamayo_r1.evaluation.tables import tables
 from batch_runs.terminal import complain, say
 
-_WIDTH = 160  # where the output is no terminal, lines are not folded at 80
+_WIDTH = 200  # where the output is no terminal, lines are not folded at 80
 
 
 def run_evaluation(predictions: Sequence[str], labels: str | None, out: str | None) -> int:

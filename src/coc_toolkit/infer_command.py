@@ -1,5 +1,6 @@
 """``coc infer`` on the terminal."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ from alpamayo_r1.infer.request import Attention, Dtype, InferRequest, Moments, S
 from alpamayo_r1.infer.results import PICTURES, PREDICTIONS, SUMMARY
 from alpamayo_r1.infer.run import InferResult, infer
 from alpamayo_r1.scenes import MODEL_CAMERAS, sorted_cameras
-from batch_runs.outcomes import EXIT_FAILED, EXIT_NOTHING
+from batch_runs.outcomes import DONE, EXIT_FAILED, EXIT_NOTHING, REJECTED
 from batch_runs.shards import parse_shard
 from batch_runs.terminal import say
 from coc_labeling.errors import CocLabelingError
@@ -71,7 +72,7 @@ def request_of(
             dataset,
             data_dir,
             out,
-            Moments(keyframes, tuple(t0s_us), None if every is None else round(every * 1e6)),
+            Moments(keyframes, tuple(t0s_us), _microseconds(every)),
             SamplingOptions(*sampling),
             sorted_cameras([name.strip() for name in names]),
             scene_list,
@@ -87,8 +88,16 @@ def request_of(
         raise CocLabelingError(str(error)) from error
 
 
+def _microseconds(every: float | None) -> int | None:
+    if every is None:
+        return None
+    if not math.isfinite(every):
+        raise AlpamayoError(f"--every {every}: expected s between moments, at least 0.001.")
+    return round(every * 1e6)
+
+
 def run_inference(request: InferRequest) -> int:
-    """Predict and print what came of it; returns the exit code, 1 where scenes failed, 2 where none could be done.
+    """Predict and print what came of it; returns the exit code, 1 where scenes failed, 2 where all did.
 
     Raises:
         DatasetError, CocLabelingError: nothing can be done as asked.
@@ -100,7 +109,7 @@ def run_inference(request: InferRequest) -> int:
         raise CocLabelingError(str(error)) from error
     say(*tell(result))
     if result.stopped is not None:
-        return EXIT_FAILED if result.tally.count("done") else EXIT_NOTHING
+        return EXIT_FAILED if result.tally.count(DONE) else EXIT_NOTHING
     return result.tally.exit_code(strict=False)
 
 
@@ -110,6 +119,10 @@ def tell(result: InferResult) -> list[str]:
     lines += result.tally.lines("scenes")
     if result.stopped is not None:
         lines.append(f"stopped early: {result.stopped}")
+    if result.tally.by_reason[REJECTED].get("no_camera") and not result.tally.count(DONE):
+        lines.append(
+            "Name the cameras that the clips have: --cameras roof,rear. docs/video.md says where videos are looked for."
+        )
     lines.append(f"predictions: {result.folder.file(PREDICTIONS, 'jsonl')}")
     if result.pictures:
         lines.append(f"pictures: {files.join(result.folder.path, PICTURES)} ({result.pictures} new)")

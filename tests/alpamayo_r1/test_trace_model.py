@@ -96,6 +96,7 @@ def test_reasoning_traces_become_records(label, tmp_path):
         assert len(record.provenance.model_revision) == 16
         assert record.provenance.agent == "ReasoningTraceAgent"
         assert record.window.frames == 16
+        assert record.provenance.images == {"jpeg_quality": 95, "max_side": None, "max_pixels": None}
         assert record.calls[0].max_tokens == MAX_REASONING_TOKENS
 
 

@@ -84,6 +84,7 @@ def test_the_page_stands_alone_and_escapes_what_models_say(predicted, tmp_path):
     assert "<script>alert(1)</script> [bold]the light[/bold]." in page.said
     assert "it says left, but ego steers only to the right" in page.said
     assert len(page.figures) >= 5
+    assert "decision on the lane is the label" not in page.said, "there are no labels"
     assert all(base64.b64decode(uri.split(",", 1)[1]).startswith(b"<svg") for uri in page.figures)
 
 

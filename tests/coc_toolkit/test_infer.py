@@ -1,9 +1,11 @@
+import errno
 import json
 
 import pytest
 from typer.testing import CliRunner
 
 from alpamayo_r1 import extras
+from alpamayo_r1.infer.results import RowFile
 from alpamayo_r1.scenes import MODEL_CAMERAS
 from builders.predictions import StraightOn, tiny_config
 from builders.reasoning_scenes import CLIPS, pai_with_cameras
@@ -58,6 +60,25 @@ def test_scenes_that_cannot_be_done_have_an_exit_code(coc_infer):
     assert "history_too_short (2)" in result.output
 
 
+def test_where_no_clip_has_such_a_camera_it_is_said_what_to_do(coc_infer):
+    result = coc_infer("--cameras", "roof")
+    assert result.exit_code == 0
+    assert "no video of roof" in result.output
+    assert "Name the cameras that the clips have" in result.output
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(coc_infer, monkeypatch):
+    def full(self, row):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RowFile, "write", full)
+        result = coc_infer()
+    assert result.exit_code == 1
+    assert "the disk is full" in result.output
+    assert "2 scenes done (2 now" in coc_infer().output
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -65,6 +86,8 @@ def test_scenes_that_cannot_be_done_have_an_exit_code(coc_infer):
         (["--dtype", "int3"], "expected auto, bfloat16, float32"),
         (["--attn_implementation", "magic"], "expected auto, sdpa, eager, flash_attention_2"),
         (["--top_p", "0"], "top_p=0.0"),
+        (["--every", "nan"], "--every nan: expected s between moments"),
+        (["--every", "inf"], "--every inf"),
         (["--shard", "5/2"], "--shard"),
         (["--cameras", "a,a"], "each once"),
         (["--keyframes", "/nowhere.json"], "no such keyframe file"),

@@ -75,6 +75,12 @@ def test_what_cannot_be_loaded_is_named(root, tmp_path):
         load_physical_aiavdataset("nobody", avdi=root)
     with pytest.raises(DatasetError, match="no such folder"):
         load_physical_aiavdataset(CLIPS[0], avdi=tmp_path / "nowhere")
+    for t0_us in (float("nan"), float("inf"), 5_100_000.5, "5100000", None):
+        with pytest.raises(DatasetError, match=f"{CLIPS[0]}: t0_us=.*whole microseconds"):
+            load_physical_aiavdataset(CLIPS[0], t0_us=t0_us, avdi=root)
+    for wrong in ({"num_history_steps": 2.5}, {"num_frames": "4"}, {"time_step": "0.1"}, {"camera_features": "roof"}):
+        with pytest.raises(DatasetError, match=f"{next(iter(wrong.values()))}'?: expected"):
+            load_physical_aiavdataset(CLIPS[0], avdi=root, **wrong)
     with pytest.raises(DatasetError, match="frames=0"):
         load_physical_aiavdataset(CLIPS[0], avdi=root, num_frames=0)
     with pytest.raises(ClipRejectedError, match="no video of camera_rear_left_70fov"):

@@ -42,10 +42,11 @@ class FlowMatching(BaseDiffusion):
         int_method: str = "euler",
         train_timestep_sampler: str = "beta",
         num_inference_steps: int = 10,
-        *,
-        x_dims: int | Sequence[int],
+        x_dims: int | Sequence[int] = (),
     ) -> None:
         """Integrate with ``int_method`` in ``num_inference_steps``; draw training times by ``train_timestep_sampler``.
+
+        ``x_dims``, the sizes of one sample, must be given.
 
         Raises:
             AlpamayoError: a method or sampler that is not known, or sizes that are none.
@@ -72,6 +73,7 @@ class FlowMatching(BaseDiffusion):
         return_all_steps: bool = False,
         inference_step: int | None = None,
         int_method: str | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Draw noise once and follow the vector field ``step_fn(x=, t=)`` from t = 0 to 1.
 
@@ -83,14 +85,18 @@ class FlowMatching(BaseDiffusion):
                 the last x only; the first x is the noise.
             inference_step: the number of steps, where not the configured one.
             int_method: the method, where not the configured one.
+            noise: (batch_size, *x_dims) to start from, instead of drawing it.
 
         Raises:
-            AlpamayoError: the method is not known, a number of steps not positive, a vector field of another shape.
+            AlpamayoError: the method is not known, a number of steps not positive, noise or a vector field of another
+                shape.
         """
         _check_method(self.int_method if int_method is None else int_method)
         steps = self.num_inference_steps if inference_step is None else inference_step
         _check_steps(steps)
-        x = torch.randn(batch_size, *self.x_dims, device=device)
+        x = torch.randn(batch_size, *self.x_dims, device=device) if noise is None else noise.to(device)
+        if tuple(x.shape) != (batch_size, *self.x_dims):
+            raise AlpamayoError(f"noise: expected {(batch_size, *self.x_dims)}, found {tuple(x.shape)}.")
         times = torch.linspace(0.0, 1.0, steps + 1, device=device)
         path = [x]
         for start, end in pairwise(times):

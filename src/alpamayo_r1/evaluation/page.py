@@ -56,7 +56,7 @@ def write_page(
         "measures": shown_measures((one.total for one in summaries), most_sets(summaries)),
         "horizon": horizon_figure(summaries),
         "distribution": distribution_figure(summaries, "min_ade") or distribution_figure(summaries, "min_ade@3"),
-        "grouped": [BY_KEY[key] for key in GROUPED],
+        "grouped": _grouped(summaries),
         "sections": [*_sections([s.by_scenario for s in summaries]), *_sections([s.by_decision for s in summaries])],
         "worst": _worst(summaries),
         "fits": list(Fit),
@@ -69,6 +69,11 @@ def write_page(
     files.make_parents(path)
     page = _environment().get_template("evaluation.html").render(own)
     files.write_atomic(path, page.encode("utf-8", errors="replace"))
+
+
+def _grouped(summaries: Sequence[Summary]) -> list[Measure]:
+    """Return the measures of groups that any scene has: without labels, or with one sample, some have none."""
+    return [BY_KEY[key] for key in GROUPED if any(own.total[key].value is not None for own in summaries)]
 
 
 def _sections(models: Sequence[tuple[Group, ...]]) -> list[GroupSection]:

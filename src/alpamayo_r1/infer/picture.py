@@ -8,7 +8,7 @@ import numpy as np
 from alpamayo_r1.infer.projection import NOMINAL_CAMERAS
 from alpamayo_r1.infer.results import Prediction
 from alpamayo_r1.scenes import Scene
-from coc_labeling.pictures.ink import Sketch, elided, font, pen, pillow, wrapped
+from coc_labeling.pictures.ink import QUICK, Sketch, elided, font, pen, pillow, wrapped
 from coc_labeling.report.ego_outline import ego_outline
 from coc_labeling.report.palette import GRID, INK, LEFT, LEFT_SOFT, MUTED, PAPER, RIGHT
 from driving_clips import files
@@ -22,31 +22,38 @@ MARGIN, LINE_PX, TEXT_PX = 16, 24, 16
 MOST_LINES, MOST_REASONINGS = 2, 3
 LEAST_AHEAD_M, MOST_AHEAD_M, ABOVE_BEHIND_SHARE = 30.0, 300.0, 0.2  # what goes farther leaves the picture
 GRID_M = 10.0
+_EMPTY = {True: "(no words)", False: "(not written to its end)"}  # by whether the model ended by itself
 SAMPLE, BEST, DRIVEN = LEFT_SOFT, LEFT, RIGHT
 
 
-def draw(scene: Scene, prediction: Prediction, path: str) -> None:
-    """Write the picture of a scene as PNG.
+def draw(scene: Scene, prediction: Prediction, path: str, *, on_frame: bool = True) -> None:
+    """Write the picture of a scene as PNG; see ``picture_of``.
 
     Raises:
         DatasetError: Pillow is not installed.
         OSError: it cannot be written.
     """
-    image = picture_of(scene, prediction)
+    image = picture_of(scene, prediction, on_frame=on_frame)
     files.make_parents(path)
     with files.atomic_path(path) as temporary:
         image.save(temporary, "PNG")
 
 
-def picture_of(scene: Scene, prediction: Prediction) -> "Image":
-    """Return the picture: what the front camera saw on the left, the scene from above on the right, words below."""
+def picture_of(scene: Scene, prediction: Prediction, *, on_frame: bool = True) -> "Image":
+    """Return the picture: what the front camera saw on the left, the scene from above on the right, words below.
+
+    Args:
+        scene: what the model was shown.
+        prediction: what it said.
+        on_frame: whether cameras have the lens that their names promise, so that paths can be drawn on the frame.
+    """
     best, off_m = best_sample(scene.path.future_xyz, prediction.xyz)
     reasonings = _reasonings(prediction, best, "of the first" if off_m is None else "of the best")
     lines = [line for text in reasonings for line in wrapped(text, font(TEXT_PX), _room(), MOST_LINES)]
     image: Image = pillow().Image.new(
         "RGB", (FRAME_WIDTH + ABOVE_WIDTH, HEIGHT + 2 * MARGIN + LINE_PX * (1 + len(lines))), PAPER
     )
-    image.paste(_frame(scene, prediction, best), (0, 0))
+    image.paste(_frame(scene, prediction, best, on_frame), (0, 0))
     image.paste(_above(scene, prediction, best), (FRAME_WIDTH, 0))
     words, top = pen(image), HEIGHT + MARGIN
     head = f"{scene.clip_id} at {scene.t0_us / 1e6:.2f} s · {prediction.xyz.shape[0] * prediction.xyz.shape[1]} samples"
@@ -79,12 +86,13 @@ def _room() -> int:
 
 def _reasonings(prediction: Prediction, best: tuple[int, int], name: str) -> list[str]:
     """Return the reasoning of the best sample, which is called ``name``, then others that differ."""
-    first = prediction.cot[best[0]][best[1]]
-    others = dict.fromkeys(text for row in prediction.cot for text in row if text != first)
-    said = [
-        f"{whose}: {text.strip() or '(no words)'}"
-        for whose, text in [(name, first), *(("of another", text) for text in others)]
+    words = [
+        [text.strip() or _EMPTY[ended] for text, ended in zip(*row, strict=True)]
+        for row in zip(prediction.cot, prediction.stopped, strict=True)
     ]
+    first = words[best[0]][best[1]]
+    others = dict.fromkeys(text for row in words for text in row if text != first)
+    said = [f"{name}: {first}", *(f"of another: {text}" for text in others)]
     left = len(said) - MOST_REASONINGS
     return [*said[:MOST_REASONINGS], *([f"... and {left} more"] if left > 0 else [])]
 
@@ -100,7 +108,7 @@ def _paths(scene: Scene, prediction: Prediction, best: tuple[int, int]) -> list[
     return drawn
 
 
-def _frame(scene: Scene, prediction: Prediction, best: tuple[int, int]) -> "Image":
+def _frame(scene: Scene, prediction: Prediction, best: tuple[int, int], on_frame: bool) -> "Image":
     """Return the last frame of the front camera, the paths on it where its lens is known."""
     place = next((n for n, camera in enumerate(scene.cameras) if camera in NOMINAL_CAMERAS), 0)
     camera, pixels = scene.cameras[place], scene.frames[place][-1].transpose(1, 2, 0)
@@ -108,14 +116,14 @@ def _frame(scene: Scene, prediction: Prediction, best: tuple[int, int]) -> "Imag
     scale = min(FRAME_WIDTH / image.width, HEIGHT / image.height)
     width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     sheet: Image = pillow().Image.new("RGB", (FRAME_WIDTH, HEIGHT), PAPER)
-    image, note = image.resize((width, height)), camera
-    if camera in NOMINAL_CAMERAS:
+    image, note = image.resize((QUICK * width, QUICK * height)), camera
+    if on_frame and camera in NOMINAL_CAMERAS:
         note = f"{camera}, paths drawn with a nominal lens"
         for path, colour, line_px in _paths(scene, prediction, best):
-            seen = NOMINAL_CAMERAS[camera].pixels(path, width, height)
+            seen = NOMINAL_CAMERAS[camera].pixels(path, QUICK * width, QUICK * height)
             for piece in _pieces(seen):
-                pen(image).line([(x, y) for x, y in piece.tolist()], colour, round(line_px), joint="curve")
-    sheet.paste(image, (0, 0))
+                pen(image).line([(x, y) for x, y in piece.tolist()], colour, round(QUICK * line_px), joint="curve")
+    sheet.paste(image.reduce(QUICK), (0, 0))
     pen(sheet).text(
         (MARGIN, height - MARGIN), note, PAPER, font=font(TEXT_PX), anchor="ls", stroke_width=2, stroke_fill=INK
     )

@@ -1,6 +1,5 @@
 """The model as ``coc infer`` runs it: scenes in, predictions out, many at once. torch is imported when it is loaded."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from alpamayo_r1.infer.results import Prediction
 from alpamayo_r1.load_physical_aiavdataset import path_tensors
 from alpamayo_r1.scenes import Scene, SceneShape
 
-SCENE, BATCH = "scene", "batch"  # what a seed covers
 _MODEL_SHAPE = SceneShape()
 
 
@@ -33,17 +31,13 @@ class ModelPredictor:
     def predict(self, scenes: Sequence[Scene], sampling: SamplingOptions, seeds: Sequence[int]) -> list[Prediction]:
         """Return what the model says of each scene.
 
-        A scene alone is drawn with its own seed. Several at once are drawn from one stream of random numbers, and so
-        with one seed, which follows from all of theirs.
+        Each scene is drawn with its own seed, whoever else is in its batch.
 
         Raises:
             AlpamayoError: scenes or options that the model cannot use.
         """
-        torch = extras.torch()
-        seed = seeds[0] if len(seeds) == 1 else joint_seed(seeds)
-        torch.manual_seed(seed)
         xyz, rot, extra = self.model.sample_trajectories_from_data_with_vlm_rollout(
-            data=self._inputs(scenes), **sampling.arguments(), return_extra=True
+            data=self._inputs(scenes), **sampling.arguments(), return_extra=True, seeds=seeds
         )
         places, turns = xyz.float().cpu().numpy(), rot.float().cpu().numpy()
         yaw = np.arctan2(turns[..., 1, 0], turns[..., 0, 0])
@@ -55,9 +49,8 @@ class ModelPredictor:
                 xyz=places[row],
                 yaw=yaw[row],
                 seed=seed,
-                seeding=SCENE if len(scenes) == 1 else BATCH,
             )
-            for row in range(len(scenes))
+            for row, seed in enumerate(seeds)
         ]
 
     def describe(self) -> dict[str, Any]:
@@ -91,12 +84,6 @@ class ModelPredictor:
         clip = ", ".join(f"{scene.clip_id} at t0_us={scene.t0_us}" for scene in scenes)
         inputs: dict[str, Any] = helper.to_device({"tokenized_data": tokenized, **history}, self.model.device)
         return inputs | {"clip_id": clip}
-
-
-def joint_seed(seeds: Sequence[int]) -> int:
-    """Return one seed that follows from several, from 0 to 2**63 - 1."""
-    digest = hashlib.sha256(",".join(map(str, seeds)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def load_predictor(

@@ -45,3 +45,6 @@ class NominalCamera:
 
 # The height of a windscreen camera of a car, and its distance from the rear axle.
 NOMINAL_CAMERAS = {"camera_front_wide_120fov": NominalCamera(np.deg2rad(120.0), ahead_m=1.7, height_m=1.45)}
+
+# Datasets that give another camera under that name, with another lens.
+OTHER_LENSES = frozenset({"comma2k19"})

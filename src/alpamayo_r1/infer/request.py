@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from alpamayo_r1.errors import AlpamayoError
@@ -13,6 +14,7 @@ from driving_clips import files
 
 MODEL_NAME = "alpamayo_r1"
 CONFIG_FILE = "config.json"
+_PIECES, _PIECE_BYTES = 256, 4096  # of each file of weights
 
 
 class Dtype(StrEnum):
@@ -152,10 +154,7 @@ class InferRequest:
             raise AlpamayoError(f"seed={self.seed}: expected a number from 0 to 2**63 - 1.")
 
     def settings(self) -> dict[str, Any]:
-        """Return what predictions of one folder must have in common.
-
-        Scenes of a batch are drawn from one stream of random numbers: they depend on who else is in it.
-        """
+        """Return what predictions of one folder must have in common."""
         return {
             "model": MODEL_NAME,
             "checkpoint": checkpoint_identity(self.checkpoint),
@@ -163,14 +162,15 @@ class InferRequest:
             "cameras": list(self.cameras),
             "sampling": self.sampling.arguments(),
             "seed": self.seed,
-            "seeding": "scene" if self.batch_size == 1 else f"batch of {self.batch_size}",
             "dtype": str(self.dtype),
             "attn_implementation": str(self.attn_implementation),
         }
 
 
 def checkpoint_identity(folder: str) -> str:
-    """Return what tells one checkpoint from another: a hash of its config and of its weights' names and sizes.
+    """Return what tells one checkpoint from another: a hash of its config, and of samples of its weights.
+
+    Reading all of 22 GB would take minutes. Training changes all weights a little, so that few places of them do.
 
     Raises:
         AlpamayoError: no such folder, or no config in it.
@@ -182,9 +182,21 @@ def checkpoint_identity(folder: str) -> str:
             f"{'none there' if files.is_dir(folder) else 'no such folder'}. Download the checkpoint there first: "
             "nothing is fetched by itself."
         )
-    weights = sorted(files.list_sizes(folder, ".safetensors").items())
+    sizes = sorted(files.list_sizes(folder, ".safetensors").items())
+    weights = [(name, size, _sampled(files.join(folder, name), size)) for name, size in sizes]
     content = json.dumps([hashlib.sha256(files.read_bytes(path)).hexdigest(), weights])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _sampled(path: str, size: int) -> str:
+    """Return a hash of evenly spaced pieces of a file, the first and the last among them."""
+    digest = hashlib.sha256()
+    last = max(0, size - _PIECE_BYTES)
+    with Path(path).open("rb") as file:
+        for number in range(_PIECES):
+            file.seek(last * number // (_PIECES - 1))
+            digest.update(file.read(_PIECE_BYTES))
+    return digest.hexdigest()
 
 
 def scene_seed(clip_id: str, t0_us: int, seed: int) -> int:

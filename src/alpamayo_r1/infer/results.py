@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from os import SEEK_END
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -12,13 +14,13 @@ from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.infer.request import MODEL_NAME
 from alpamayo_r1.scenes import Scene
 from batch_runs.shards import WHOLE, Shard
-from coc_labeling.judge.results import open_rows
 from driving_clips import files
 from driving_clips.geometry import Floats
 
 SCHEMA_VERSION = 1
 PREDICTIONS, SETTINGS_FILE, SUMMARY, PICTURES = "predictions", "infer.json", "run_summary", "pictures"
 _DIGITS = 5  # of m and rad: a hundredth of a millimetre
+_BLOCK_BYTES = 1 << 16
 _Key = tuple[str, int]
 
 
@@ -33,7 +35,6 @@ class Prediction:
         xyz: (sets, samples, T, 3) m.
         yaw: (sets, samples, T) rad, left positive.
         seed: that the scene was drawn with.
-        seeding: what that seed covers.
     """
 
     cot: list[list[str]]
@@ -42,7 +43,6 @@ class Prediction:
     xyz: Floats
     yaw: Floats
     seed: int
-    seeding: str = "scene"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,6 @@ def row_of(scene: Scene, prediction: Prediction, model: ModelInfo, step_sec: flo
             "checkpoint": model.checkpoint,
             "sampling": dict(model.sampling),
             "seed": prediction.seed,
-            "seeding": prediction.seeding,
         },
         "cot": prediction.cot,
         "meta_action": prediction.meta_action,
@@ -136,9 +135,11 @@ class InferFolder:
             DatasetError: it cannot be written to, or another run is writing here.
         """
         files.make_dir(self.path)
-        lock = files.exclusive(files.join(self.path, f".lock{self.shard.suffix}"))
-        with lock, closing(open_rows(self.file(PREDICTIONS, "jsonl"))) as file:
-            yield RowFile(file)
+        path = self.file(PREDICTIONS, "jsonl")
+        with files.exclusive(files.join(self.path, f".lock{self.shard.suffix}")):
+            _cut_torn_line(path)
+            with closing(files.open_append(path)) as file:
+                yield RowFile(file)
 
     def refuse_other(self, settings: Mapping[str, Any]) -> None:
         """Raise AlpamayoError, naming the differences, where the folder's predictions were made with other settings."""
@@ -170,6 +171,20 @@ class InferFolder:
             if name == f"{PREDICTIONS}.jsonl" or name.startswith(f"{PREDICTIONS}.shard-"):
                 found.update(_keys(files.join(self.path, name)))
         return found
+
+
+def _cut_torn_line(path: str) -> None:
+    """Take away the end of a file that a kill or a full disk left half written: its scene is done again."""
+    if files.last_byte(path) in (b"", b"\n"):
+        return
+    with Path(path).open("r+b") as file:
+        end, found = file.seek(0, SEEK_END), -1
+        while end and found < 0:
+            start = max(0, end - _BLOCK_BYTES)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            end = start
+        file.truncate(end + found + 1)
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from alpamayo_r1.infer.asked import Asked, Plan
 from alpamayo_r1.infer.picture import draw
+from alpamayo_r1.infer.projection import OTHER_LENSES
 from alpamayo_r1.infer.reading_ahead import read_ahead
 from alpamayo_r1.infer.request import InferRequest, SamplingOptions, scene_seed
 from alpamayo_r1.infer.results import SUMMARY, InferFolder, ModelInfo, Prediction, RowFile, row_of
@@ -183,7 +184,7 @@ class _Run:
     def _draw(self, scene: Scene, prediction: Prediction) -> None:
         path = self.result.folder.picture(scene.clip_id, scene.t0_us)
         try:
-            draw(scene, prediction, path)
+            draw(scene, prediction, path, on_frame=self.request.dataset not in OTHER_LENSES)
             self.result.pictures += 1
         except OSError as error:  # a picture is no prediction
             log.warning("%s: the picture cannot be written (%s)", path, error)

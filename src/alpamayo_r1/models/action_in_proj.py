@@ -94,8 +94,8 @@ class PerWaypointActionInProjV2(nn.Module):
             raise AlpamayoError(
                 f"timesteps: expected {len(x)} of them, one per sample, found {tuple(timesteps.shape)}."
             )
-        t = timesteps.reshape(-1, 1).expand(x.shape[:2])
         features = [encoder(x[..., i]) for i, encoder in enumerate(self.sinus)]
-        features.append(self.timestep_fourier_encoder(t))
+        of_time = self.timestep_fourier_encoder(timesteps.reshape(-1, 1))
+        features.append(of_time.expand(*x.shape[:2], -1))
         tokens: Tensor = self.norm(self.encoder(torch.cat(features, dim=-1).to(self.norm.weight.dtype)))
         return tokens

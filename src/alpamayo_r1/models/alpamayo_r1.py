@@ -1,22 +1,23 @@
 """The reasoning model: a vision-language model writes the Chain-of-Causation, an action expert drives on from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoModel, LogitsProcessor
+from transformers import AutoModel, LogitsProcessor, LogitsProcessorList
 
 from alpamayo_r1.config import AlpamayoR1Config
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.attention import grouped
 from alpamayo_r1.models.base_model import ReasoningVLA
 from alpamayo_r1.models.cache import GrowingCache
-from alpamayo_r1.models.expert import action_mask, action_positions, build_expert
+from alpamayo_r1.models.expert import action_mask, action_positions, build_expert, expert_attention
 from alpamayo_r1.models.instantiate import instantiate
 from alpamayo_r1.models.prompts import prompt_of, without_other_turns
+from alpamayo_r1.models.randomness import Randomness, randomness_of
 from alpamayo_r1.models.rollout import Prompt, Sampling, Writer, Written
 from alpamayo_r1.models.token_utils import extract_text_tokens
 from alpamayo_r1.models.trajectory_data import check_poses
@@ -25,15 +26,24 @@ from alpamayo_r1.models.trajectory_data import check_poses
 class ExpertLogitsProcessor(LogitsProcessor):
     """Keeps the discrete trajectory tokens out of what is written: the expert predicts the trajectory."""
 
-    def __init__(self, traj_token_offset: int, traj_vocab_size: int) -> None:
-        """Close ``traj_vocab_size`` tokens from ``traj_token_offset``, the id of ``<i0>``."""
+    def __init__(self, traj_token_offset: int, traj_vocab_size: int, then: LogitsProcessorList | None = None) -> None:
+        """Close ``traj_vocab_size`` tokens from ``traj_token_offset``, the id of ``<i0>``.
+
+        What ``then`` does, such as nucleus sampling, is done to the scores of the others alone: what is closed need not
+        be sorted.
+        """
         self._closed = slice(traj_token_offset, traj_token_offset + traj_vocab_size)
+        self._then = then
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return new scores (R, V), minus infinity for trajectory tokens."""
-        scores = scores.clone()
-        scores[:, self._closed] = float("-inf")
-        return scores
+        start, stop = self._closed.start, self._closed.stop
+        before, after = scores[:, :start], scores[:, stop:]
+        closed = torch.full_like(scores[:, self._closed], float("-inf"))
+        if self._then is not None:
+            kept = self._then(input_ids, torch.cat([before, after], dim=1))
+            before, after = kept[:, :start], kept[:, start:]
+        return torch.cat([before, closed, after], dim=1)
 
 
 class AlpamayoR1(ReasoningVLA):
@@ -74,6 +84,11 @@ class AlpamayoR1(ReasoningVLA):
             ]
         self.post_init()
 
+    def set_attn_implementation(self, attn_implementation: str | dict[str, str], **kwargs: Any) -> None:
+        """Change the attention of all parts, and what is saved; the expert never gets one that knows no masks."""
+        super().set_attn_implementation(attn_implementation, **kwargs)
+        self.expert.config._attn_implementation = expert_attention(self.expert.config._attn_implementation)
+
     def sample_trajectories_from_data_with_vlm_rollout(
         self,
         data: Mapping[str, Any],
@@ -85,11 +100,12 @@ class AlpamayoR1(ReasoningVLA):
         diffusion_kwargs: Mapping[str, Any] | None = None,
         max_generation_length: int | None = None,
         return_extra: bool = False,
+        seeds: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, dict[str, NDArray[Any]]]:
         """Let the model reason, and drive from each reasoning.
 
-        Each trajectory has a reasoning of its own. All random numbers come from torch's generator of the model's
-        device: first the tokens', for all rows at once, then the actions' noise in one
+        Each trajectory has a reasoning of its own. Without ``seeds``, all random numbers come from torch's generator of
+        the model's device: first the tokens', for all rows at once, then the actions' noise in one
         ``torch.randn(batch * sets * samples, *x_dims)``, ordered by scene, set and sample.
 
         Args:
@@ -104,6 +120,9 @@ class AlpamayoR1(ReasoningVLA):
             diffusion_kwargs: for the diffusion's ``sample``, such as ``{"inference_step": 5}``.
             max_generation_length: tokens written at most; the configuration's ``tokens_per_future_traj`` where None.
             return_extra: whether to return the third value.
+            seeds: an integer for each scene, (B,): its random numbers then come from a generator of its own, so that
+                it gets in any batch what it gets alone with that seed, but for rounding; torch's generator is left
+                as it is. None draws all scenes' from torch's generator.
 
         Returns:
             Positions (B, sets, samples, T, 3) in m and rotations (B, sets, samples, T, 3, 3), in the ego frame at t0,
@@ -120,8 +139,11 @@ class AlpamayoR1(ReasoningVLA):
             per_scene = _count(num_traj_samples, "num_traj_samples") * _count(num_traj_sets, "num_traj_sets")
             with torch.no_grad(), grouped(self.vlm.config.text_config, self.expert.config):
                 prompt, history = self._read_data(data)
-                written = self._write(prompt, per_scene, sampling)
-                actions = self._drive(written, dict(diffusion_kwargs or {}))
+                randomness = randomness_of(seeds, len(prompt.input_ids), self.device)
+                rows = len(prompt.input_ids) * per_scene
+                noise = randomness.noise(rows, self.action_space.get_action_space_dims(), self.device)
+                written = self._write(prompt, per_scene, sampling, randomness)
+                actions = self._drive(written, dict(diffusion_kwargs or {}), noise)
                 xyz, rot = self.action_space.action_to_traj(
                     actions, *(pose.repeat_interleave(per_scene, dim=0) for pose in history)
                 )
@@ -151,7 +173,7 @@ class AlpamayoR1(ReasoningVLA):
         )
         return prompt, (xyz[:, 0], rot[:, 0])
 
-    def _write(self, prompt: Prompt, samples: int, sampling: Sampling) -> Written:
+    def _write(self, prompt: Prompt, samples: int, sampling: Sampling, randomness: Randomness | None = None) -> Written:
         assert self.config.traj_token_ids is not None
         assert self.config.traj_token_start_idx is not None
         turn_ends = self.vlm.generation_config.eos_token_id
@@ -159,12 +181,16 @@ class AlpamayoR1(ReasoningVLA):
         pad = self.tokenizer.pad_token_id
         assert isinstance(pad, int)
         spare = self.action_space.get_action_space_dims()[0]
-        writer = Writer(self.vlm, self.config.traj_token_ids["future_start"], ids, pad, spare)
-        closed = ExpertLogitsProcessor(self.config.traj_token_start_idx, self.config.traj_vocab_size)
-        return writer.write(prompt, samples, sampling.processors(closed), sampling.max_length)
+        writer = Writer(self.vlm, self.config.traj_token_ids["future_start"], ids, pad, spare, randomness)
+        drawn_from = ExpertLogitsProcessor(
+            self.config.traj_token_start_idx, self.config.traj_vocab_size, then=sampling.processors()
+        )
+        return writer.write(prompt, samples, drawn_from, sampling.max_length)
 
-    def _drive(self, written: Written, diffusion_kwargs: dict[str, Any]) -> Tensor:
+    def _drive(self, written: Written, diffusion_kwargs: dict[str, Any], noise: Tensor | None = None) -> Tensor:
         """Return normalised actions (R, waypoints, channels), float32, drawn by the expert from each row's cache."""
+        if noise is not None:
+            diffusion_kwargs = diffusion_kwargs | {"noise": noise}
         rows = len(written.token_ids)
         tokens = self.action_space.get_action_space_dims()[0]
         field = VectorField(self, written.cache, written.open_columns, written.next_position, tokens)

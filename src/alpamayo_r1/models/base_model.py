@@ -190,6 +190,11 @@ class ReasoningVLA(PreTrainedModel):
         model: Self = loading.load_checkpoint(cls, super().from_pretrained, name, *args, **kwargs)
         return model
 
+    def set_attn_implementation(self, attn_implementation: str | dict[str, str], **kwargs: Any) -> None:
+        """Change the attention of all parts, and what is saved."""
+        super().set_attn_implementation(attn_implementation, **kwargs)
+        self.config.attn_implementation = self.config._attn_implementation
+
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Save weights, configuration, tokenizer and image processor: all that loading needs."""
         super().save_pretrained(save_directory, **kwargs)

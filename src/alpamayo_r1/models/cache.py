@@ -1,7 +1,8 @@
 """A key-value cache that grows in place.
 
 transformers' dynamic cache copies itself for every token: at sixteen samples of a long prompt that costs more than the
-token. Here room is made once, tokens are written into it, and what is cropped is written over.
+token. Here room is made once, tokens are written into it, and what is cropped is written over. What samples
+of a scene have in common, their prompt, can stand there once for all of them.
 """
 
 from typing import Any
@@ -18,12 +19,19 @@ class GrowingLayer(DynamicLayer):
         super().__init__()
         self._room = room
         self._buffers: tuple[Tensor, Tensor] | None = None
+        self._repeats = 1
+        self.common: tuple[Tensor, Tensor] | None = None
+
+    def get_seq_length(self) -> int:
+        """Return the columns that are cached, with those that rows have in common."""
+        own = int(super().get_seq_length())
+        return own if self.common is None else own + int(self.common[0].shape[-2])
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append columns (R, heads, n, size), and return all of them."""
+        """Append columns (R, heads, n, size), and return all of them but what rows have in common."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        read = self.get_seq_length()
+        read = super().get_seq_length()
         length = read + key_states.shape[-2]
         if self._buffers is None or length > self._buffers[0].shape[-2]:
             self._move(1, max(length, self._room), key_states, value_states)
@@ -33,14 +41,29 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
         return self.keys, self.values
 
+    def share(self, repeats: int, room: int) -> None:
+        """Keep what is cached once as what ``repeats`` rows have in common, with room for ``room`` columns in all."""
+        self.common, self._repeats = (self.keys, self.values), repeats
+        self._room, self._buffers = room - self.keys.shape[-2], None
+        self.keys, self.values = (states[:, :, :0] for states in self.common)
+
     def spread(self, repeats: int, room: int) -> None:
         """Repeat each row, the copies one after another, and make room for ``room`` columns in all."""
         self._room = room
         self._move(repeats, room, self.keys, self.values)
 
+    def part(self, room: int) -> None:
+        """Give each row its own copy of what they have in common, with room for ``room`` columns in all."""
+        assert self.common is not None
+        own = (self.keys, self.values)
+        (self.keys, self.values), self.common = self.common, None
+        self.spread(self._repeats, room)
+        if own[0].shape[-2]:
+            self.update(*own)
+
     def _move(self, repeats: int, room: int, *like: Tensor) -> None:
         """Copy what is cached into new buffers, shaped as ``like`` with more rows and columns."""
-        length = self.get_seq_length()
+        length = super().get_seq_length()
         rows = len(like[0]) * repeats
         buffers = tuple(states.new_empty(rows, states.shape[1], room, states.shape[-1]) for states in like)
         for buffer, states in zip(buffers, (self.keys, self.values), strict=True):
@@ -63,6 +86,16 @@ class GrowingCache(Cache):
         """Repeat each row ``repeats`` times, the copies one after another, with room for ``room`` columns in all."""
         for layer in self.layers:
             layer.spread(repeats, room)
+
+    def share(self, repeats: int, room: int) -> None:
+        """Let ``repeats`` rows go on from each row, which stands there once; for ``attention.sharing``."""
+        for layer in self.layers:
+            layer.share(repeats, room)
+
+    def part(self, room: int) -> None:
+        """End sharing: each row gets a copy of its own, with room for ``room`` columns in all."""
+        for layer in self.layers:
+            layer.part(room)
 
     def cut(self, length: int) -> None:
         """Keep the first ``length`` columns, exactly."""

@@ -23,8 +23,7 @@ def build_expert(text_config: Qwen3VLTextConfig, changes: dict[str, Any] | None)
         AlpamayoError: a change that the configuration does not know, or one that makes the cache unreadable.
     """
     config = deepcopy(text_config)
-    attention = config._attn_implementation
-    config._attn_implementation = attention if attention == "eager" else "sdpa"
+    config._attn_implementation = expert_attention(config._attn_implementation)
     for name, value in (changes or {}).items():
         if not hasattr(config, name) or name.startswith("_"):
             raise AlpamayoError(f"expert_cfg: {name!r} is no setting of a qwen3_vl_text decoder.")
@@ -38,6 +37,11 @@ def build_expert(text_config: Qwen3VLTextConfig, changes: dict[str, Any] | None)
     expert = Qwen3VLTextModel(config)
     del expert.embed_tokens
     return expert
+
+
+def expert_attention(of_language_model: str) -> str:
+    """Return the attention that the expert computes with, beside that of the language model: it needs its mask."""
+    return of_language_model if of_language_model == "eager" else "sdpa"
 
 
 def action_positions(next_position: Tensor, tokens: int) -> Tensor:

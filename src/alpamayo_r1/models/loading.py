@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingface_hub import snapshot_download, try_to_load_from_cache
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, Qwen3VLConfig
 from transformers.utils import is_flash_attn_2_available
 
@@ -17,6 +19,8 @@ from alpamayo_r1.models.token_utils import TRAJ_TOKEN
 
 if TYPE_CHECKING:
     from alpamayo_r1.models.base_model import ReasoningVLAConfig
+
+Read = TypeVar("Read")
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -51,14 +55,15 @@ def load_checkpoint(cls: Any, load: Callable[..., Any], name: str, *args: Any, *
     _check_files(folder)
     config = kwargs.pop("config", None)
     if not isinstance(config, cls.config_class):
-        config = cls.config_class.from_pretrained(folder if config is None else config)
+        config = _read(folder, lambda: cls.config_class.from_pretrained(folder if config is None else config))
     _check_config(config, folder)
     _apply_attention(config, kwargs.pop("attn_implementation", None))
     dtype = kwargs.pop("dtype", None) or kwargs.pop("torch_dtype", None) or config.dtype or config.model_dtype
     for key in ("use_safetensors", "ignore_mismatched_sizes", "trust_remote_code"):
         kwargs.pop(key, None)
     with _hub_allowed(not hub_arguments.get("local_files_only")):
-        model, info = load(
+        loaded = partial(
+            load,
             str(folder),
             *args,
             config=config,
@@ -69,8 +74,20 @@ def load_checkpoint(cls: Any, load: Callable[..., Any], name: str, *args: Any, *
             output_loading_info=True,
             **kwargs,
         )
+        model, info = _read(folder, loaded)
     _check_tensors(folder, info)
     return (model, info) if wants_info else model
+
+
+def _read(folder: Path, read: Callable[[], Read]) -> Read:
+    """Return what is read of a checkpoint's files; damaged ones are an AlpamayoError that names the folder."""
+    try:
+        return read()
+    except AlpamayoError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        said = f"{type(error).__name__}: {str(error).rstrip('.')}"
+        raise AlpamayoError(f"{folder}: the checkpoint cannot be read: {said}.") from error
 
 
 def _folder_of(name: str, hub_arguments: dict[str, Any]) -> Path:

@@ -15,7 +15,9 @@ from transformers import LogitsProcessor, LogitsProcessorList, Qwen3VLForConditi
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from alpamayo_r1.errors import AlpamayoError
+from alpamayo_r1.models.attention import can_share, sharing
 from alpamayo_r1.models.cache import GrowingCache
+from alpamayo_r1.models.randomness import Randomness, SharedStream
 from alpamayo_r1.models.token_utils import StopAfterEOS, first_index
 
 _LEAST_LENGTH = 2  # the end token and the one after it
@@ -52,9 +54,9 @@ class Sampling:
                 f"after it, found {self.max_length!r}."
             )
 
-    def processors(self, *first: LogitsProcessor) -> LogitsProcessorList:
+    def processors(self) -> LogitsProcessorList:
         """Return what is done to logits before a token is drawn, in transformers' order."""
-        warpers = LogitsProcessorList([*first, TemperatureLogitsWarper(float(self.temperature))])
+        warpers = LogitsProcessorList([TemperatureLogitsWarper(float(self.temperature))])
         if self.top_k is not None:
             warpers.append(TopKLogitsWarper(self.top_k))
         if self.top_p < 1:
@@ -144,22 +146,29 @@ class Writer:
         turn_end_ids: tuple[int, ...],
         pad_token_id: int,
         spare_columns: int = 0,
+        randomness: Randomness | None = None,
     ) -> None:
         """Write with ``vlm`` until one token after ``end_token_id``, or until one of ``turn_end_ids``.
 
         The latter end the assistant's turn, and so a row that has not written its end token. ``spare_columns`` of the
-        cache are left for who reads it.
+        cache are left for who reads it. Tokens are drawn from ``randomness``, or else from torch's own generator.
         """
         self._vlm = vlm
         self._stop = StopAfterEOS(end_token_id)
         self._turn_ends = torch.tensor(turn_end_ids, dtype=torch.int64, device=vlm.device)
         self._pad_token_id = pad_token_id
         self._spare_columns = spare_columns
+        self._randomness = randomness or SharedStream()
 
-    def write(self, prompt: Prompt, samples: int, processors: LogitsProcessorList, max_length: int) -> Written:
-        """Write ``samples`` continuations of each prompt, of at most ``max_length`` tokens."""
+    def write(self, prompt: Prompt, samples: int, processor: LogitsProcessor, max_length: int) -> Written:
+        """Write ``samples`` continuations of each prompt, of at most ``max_length`` tokens.
+
+        Tokens are drawn from the logits that ``processor`` leaves.
+        """
         logits, cache = self._prefill(prompt)
-        cache.spread(samples, prompt.length + max_length + self._spare_columns)
+        shares = samples > 1 and can_share(self._vlm.config.text_config)
+        room = prompt.length + max_length + self._spare_columns
+        (cache.share if shares else cache.spread)(samples, room)
         logits = logits.repeat_interleave(samples, dim=0)
         rows = _Rows(
             token_ids=prompt.input_ids.repeat_interleave(samples, dim=0),
@@ -172,13 +181,16 @@ class Writer:
         for step in range(max_length):
             if step:
                 logits = self._read_last(rows)
-            drawn = torch.multinomial(processors(rows.token_ids, logits).softmax(dim=-1), num_samples=1)[:, 0]
+            drawn = self._randomness.tokens(processor(rows.token_ids, logits).softmax(dim=-1))
             drawn = drawn.masked_fill(ended, self._pad_token_id)
             rows.token_ids = torch.cat([rows.token_ids, drawn[:, None]], dim=1)
             ended = ended | self._stop(rows.token_ids) | torch.isin(drawn, self._turn_ends)
             if bool(ended.all()):
                 break
-        return self._finished(rows)
+        finished = self._finished(rows)
+        if shares:
+            cache.part(room)
+        return finished
 
     def _prefill(self, prompt: Prompt) -> tuple[Tensor, GrowingCache]:
         """Return the logits (B, V) float32 after each prompt, and its cache."""
@@ -197,14 +209,15 @@ class Writer:
     def _read_last(self, rows: _Rows) -> Tensor:
         """Read the last token of each row, and return the logits (R, V) float32 of the next one."""
         read = rows.cache.get_seq_length()
-        output = self._vlm(
-            input_ids=rows.token_ids[:, read:],
-            attention_mask=rows.mask[:, : read + 1],
-            position_ids=(rows.start + read - rows.prompt_length).expand(3, -1, -1),
-            past_key_values=rows.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with sharing(rows.cache):
+            output = self._vlm(
+                input_ids=rows.token_ids[:, read:],
+                attention_mask=rows.mask[:, : read + 1],
+                position_ids=(rows.start + read - rows.prompt_length).expand(3, -1, -1),
+                past_key_values=rows.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
         return output.logits[:, -1].float()
 
     def _finished(self, rows: _Rows) -> Written:

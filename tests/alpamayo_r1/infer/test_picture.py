@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from alpamayo_r1.infer.picture import ABOVE_WIDTH, FRAME_WIDTH, HEIGHT, best_sample, draw, picture_of
+from alpamayo_r1.infer.picture import ABOVE_WIDTH, FRAME_WIDTH, HEIGHT, _reasonings, best_sample, draw, picture_of
 from alpamayo_r1.infer.projection import NOMINAL_CAMERAS, NominalCamera
 from alpamayo_r1.infer.request import SamplingOptions
 from alpamayo_r1.scenes import MODEL_CAMERAS, EgoPath, Scene, SceneReader
@@ -59,6 +61,23 @@ def test_a_camera_of_another_rig_is_shown_without_paths(scene):
     other = Scene(scene.clip_id, scene.t0_us, ("roof",), scene.frames[:1], scene.frame_times_us[:1], scene.path)
     image = picture_of(other, predicted(other))
     assert (0xD5, 0x5E, 0x00) not in colours(image.crop((0, 0, FRAME_WIDTH, HEIGHT)))
+
+
+def test_where_a_dataset_has_another_lens_no_path_is_drawn_on_the_frame(scene):
+    image = picture_of(scene, predicted(scene), on_frame=False)
+    assert (0xD5, 0x5E, 0x00) not in colours(image.crop((0, 0, FRAME_WIDTH, HEIGHT)))
+    assert (0xD5, 0x5E, 0x00) in colours(image)
+
+
+def test_a_reasoning_that_is_not_at_its_end_is_said_to_be_so(scene):
+    found = predicted(scene)
+    found.cot[0][:] = ["", "", "Stop."]
+    found = replace(found, stopped=[[False, True, True]])
+    assert _reasonings(found, (0, 0), "of the best") == [
+        "of the best: (not written to its end)",
+        "of another: (no words)",
+        "of another: Stop.",
+    ]
 
 
 def test_hostile_words_and_far_paths_do_no_harm(scene):

@@ -6,7 +6,8 @@ import pytest
 
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.evaluation.predictions import lines_of, parse, prediction_files
-from alpamayo_r1.infer.request import Attention, Moments, SamplingOptions, scene_seed
+from alpamayo_r1.infer.request import Attention, Moments, SamplingOptions, checkpoint_identity, scene_seed
+from alpamayo_r1.infer.results import InferFolder
 from alpamayo_r1.infer.run import infer
 from alpamayo_r1.scenes import MODEL_CAMERAS
 from batch_runs.shards import parse_shard
@@ -78,10 +79,18 @@ def test_a_run_goes_on_where_it_was_killed(request_of, tmp_path):
     assert result.tally.count("done") == 6
     assert len(result.tally.by_reason["done"]["already_done"]) == 3
     assert sum(map(len, model.calls)) == 3
-    after = [line for line in path.read_bytes().splitlines(keepends=True) if line != lines[3][:40] + b"\n"]
-    assert b"".join(after) == whole
+    assert path.read_bytes() == whole, "what was torn is gone"
     _, model = run(request_of())
     assert model.calls == []
+
+
+@pytest.mark.parametrize("torn", ["", "x", "x" * 65_536, "x" * 65_537, "x" * 200_000])
+@pytest.mark.parametrize("kept", ["", "{}\n", "{}\n" * 30_000])
+def test_only_the_torn_end_is_cut_off(tmp_path, kept, torn):
+    (tmp_path / "predictions.jsonl").write_text(kept + torn)
+    with InferFolder(str(tmp_path)).opened() as rows_file:
+        rows_file.write({"a": 1})
+    assert (tmp_path / "predictions.jsonl").read_text() == kept + '{"a":1}\n'
 
 
 def test_nothing_is_loaded_where_all_is_done(request_of):
@@ -119,6 +128,17 @@ def test_another_checkpoint_needs_another_folder(request_of, tmp_path):
     (tmp_path / "tiny" / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(AlpamayoError, match="checkpoint was"):
         run(request_of())
+
+
+@pytest.mark.parametrize("size", [7, 4096, 5_000_000])
+def test_weights_of_the_same_size_that_were_trained_on_are_another_checkpoint(tmp_path, size):
+    folder = tiny_config(tmp_path / "tiny")
+    weights = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    identities = []
+    for values in (weights, weights, weights ^ 1):
+        (folder / "model.safetensors").write_bytes(values.tobytes())
+        identities.append(checkpoint_identity(str(folder)))
+    assert identities[0] == identities[1] != identities[2]
 
 
 def test_a_scene_that_cannot_be_read_costs_only_itself(request_of, tmp_path, pai):

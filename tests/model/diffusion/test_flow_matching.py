@@ -137,3 +137,15 @@ def test_a_seed_decides_noise_and_times():
     again = own.construct_training_data(torch.zeros(5, 4))
     assert torch.equal(first["noise"], again["noise"])
     assert torch.equal(first["timesteps"], again["timesteps"])
+
+
+def test_noise_that_is_given():
+    own = FlowMatching("euler", "beta", 3, (4,))
+    noise = torch.arange(8.0).reshape(2, 4)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    path, _ = own.sample(2, lambda x, t: x, return_all_steps=True, noise=noise)
+    assert torch.equal(path[:, 0], noise)
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(AlpamayoError, match=r"noise: expected \(3, 4\), found \(2, 4\)"):
+        own.sample(3, lambda x, t: x, noise=noise)

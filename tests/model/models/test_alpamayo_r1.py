@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, LogitsProcessorList
+from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 
 from alpamayo_r1 import helper
+from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models import alpamayo_r1 as module
 from alpamayo_r1.models.alpamayo_r1 import AlpamayoR1, ExpertLogitsProcessor
 from golden_model import GOLDEN, case, needs_golden
@@ -134,6 +136,17 @@ class TestShapesAndText:
         result = sample(model, data_of(model, SceneSpec()), TEXT, return_extra=False)
         assert len(result) == 2
 
+    def test_few_special_tokens(self, base, noise):
+        """Without add_special_tokens the tokens of reasoning are ordinary text."""
+        own = tiny_model(base, add_special_tokens=False)
+        assert own.config.vocab_size == 263 + 96 + 6
+        first = own.config.traj_token_start_idx + 96
+        order = ["history", "future", "history_start", "future_start", "history_end", "future_end"]
+        assert own.config.traj_token_ids == {name: first + i for i, name in enumerate(order)}
+        _, _, extra = sample(own, data_of(own, SceneSpec()), [*"brakes<|cot_end|>", END], max_generation_length=20)
+        assert extra["stopped"].all()
+        assert extra["cot"].item() == "brakes"
+
     def test_default_length(self, model):
         with counted(model.vlm.lm_head) as calls:
             model.sample_trajectories_from_data_with_vlm_rollout(data_of(model, SceneSpec()), num_traj_samples=2)
@@ -209,6 +222,40 @@ class TestSeedAndPlaces:
         assert runs[0][2]["text"].tolist() == runs[1][2]["text"].tolist()
         assert runs[0][2]["text"].tolist() != runs[2][2]["text"].tolist()
 
+    @pytest.mark.parametrize("attention", ["sdpa", "eager"])
+    def test_seed_of_a_scene_whoever_else_is_in_the_batch(self, base, attention):
+        own = tiny_model(base, attn_implementation=attention)
+        scenes = [SceneSpec(), SceneSpec(seed=1, frames=3), SceneSpec(seed=2, frames=1)]
+        arguments = {"samples": 2, "num_traj_sets": 2, "top_k": None, "temperature": 1.0, "max_generation_length": 9}
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        together, _, extra = sample(own, data_of(own, *scenes), seeds=[5, 6, 2**40], **arguments)
+        assert torch.equal(torch.get_rng_state(), before)
+        for row, seed in enumerate([5, 6, 2**40]):
+            alone, _, told = sample(own, data_of(own, scenes[row]), seeds=[seed], **arguments)
+            assert told["text"][0].tolist() == extra["text"][row].tolist()
+            torch.testing.assert_close(alone[0], together[row], atol=1e-4, rtol=1e-5)
+        other, _, _ = sample(own, data_of(own, scenes[0]), seeds=[6], **arguments)
+        assert not torch.allclose(other[0], together[0])
+
+    def test_seed_of_a_scene_that_ends_early(self, model):
+        """Its noise does not depend on how long others write."""
+        data = data_of(model, SceneSpec(), SceneSpec(seed=1))
+        with scripted(model, [["a", END], [*"abcdefgh", END]]):
+            both, _ = model.sample_trajectories_from_data_with_vlm_rollout(
+                data, num_traj_samples=1, max_generation_length=12, seeds=[3, 4]
+            )
+        alone, _, _ = sample(model, data_of(model, SceneSpec()), ["a", END], top_k=None, seeds=[3])
+        torch.testing.assert_close(alone[0], both[0], atol=1e-5, rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("seeds", "message"),
+        [([1], "seeds: expected 2.*found 1"), ([1, 2.5], "seeds: .*found 2.5"), ([1, 2**64], "seeds: .*at most 64")],
+    )
+    def test_seeds_that_cannot_be(self, model, seeds, message):
+        with pytest.raises(AlpamayoError, match=message):
+            sample(model, data_of(model, SceneSpec(), SceneSpec(seed=1)), seeds=seeds)
+
     def test_data_and_generation_configuration_are_untouched(self, model):
         data = data_of(model, SceneSpec(), SceneSpec(seed=1, frames=3))
         before = {key: dict(value) if isinstance(value, Mapping) else value for key, value in deepcopy(data).items()}
@@ -243,29 +290,29 @@ class TestSeedAndPlaces:
 
     def test_bfloat16_without_autocast(self, base, noise):
         data = data_of(tiny_model(base), SceneSpec(), SceneSpec(seed=1, frames=3))
-        wanted, _, _ = sample(tiny_model(base), data, TEXT)
+        wanted, _, _ = sample(tiny_model(base), data, TEXT, samples=2)
         half = tiny_model(base).to(torch.bfloat16)
-        xyz, rot, extra = sample(half, data, TEXT)
+        xyz, rot, extra = sample(half, data, TEXT, samples=2)
         assert xyz.dtype == rot.dtype == torch.float32
         assert extra["stopped"].all()
         assert (xyz - wanted).norm(dim=-1).mean() < 0.2
 
     def test_autocast(self, model, noise):
         data = data_of(model, SceneSpec(), SceneSpec(seed=1, frames=3))
-        wanted, _, _ = sample(model, data, TEXT)
+        wanted, _, _ = sample(model, data, TEXT, samples=2)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            xyz, _, extra = sample(model, data, TEXT)
+            xyz, _, extra = sample(model, data, TEXT, samples=2)
         assert extra["stopped"].all()
         assert (xyz - wanted).norm(dim=-1).mean() < 0.2
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
     def test_cuda(self, base, noise):
-        wanted, _, _ = sample(tiny_model(base), data_of(tiny_model(base), SceneSpec()), TEXT)
+        wanted, _, _ = sample(tiny_model(base), data_of(tiny_model(base), SceneSpec()), TEXT, samples=2)
         own = tiny_model(base).cuda()
         data = helper.to_device(data_of(own, SceneSpec()), "cuda")
         with torch.autocast("cuda", dtype=torch.bfloat16):
-            sample(own, data, TEXT)
-        xyz, _, _ = sample(own, data, TEXT)
+            sample(own, data, TEXT, samples=2)
+        xyz, _, _ = sample(own, data, TEXT, samples=2)
         torch.testing.assert_close(xyz.cpu(), wanted, atol=1e-3, rtol=1e-3)
 
     def test_no_gradients(self, model):
@@ -308,3 +355,21 @@ def test_logits_processor():
     assert torch.isinf(closed[:, 3:7]).all()
     assert not torch.isinf(closed[:, [0, 2, 7, 9]]).any()
     assert not scores.any()
+
+
+def test_what_is_closed_is_not_sorted():
+    """Nucleus sampling of the open tokens alone keeps what it keeps of all."""
+    torch.manual_seed(0)
+    scores, ids = torch.randn(4, 30) * 3, torch.zeros(4, 1, dtype=torch.int64)
+    sizes = []
+
+    class Counting(TopPLogitsWarper):
+        def __call__(self, input_ids, scores):
+            sizes.append(scores.shape[1])
+            return super().__call__(input_ids, scores)
+
+    then = LogitsProcessorList([TopKLogitsWarper(9), Counting(0.7)])
+    own = ExpertLogitsProcessor(5, 20, then=then)(ids, scores)
+    wanted = then(ids, ExpertLogitsProcessor(5, 20)(ids, scores))
+    assert torch.equal(own, wanted)
+    assert sizes == [10, 30]

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.expert import action_mask, action_positions, build_expert
-from tiny_model import base_config, base_tokenizer
+from tiny_model import BASE, base_config, base_tokenizer, tiny_model, write_base
 
 
 def text_config(attention: str = "sdpa"):
@@ -24,6 +25,16 @@ def test_changes_and_no_token_embeddings():
 @pytest.mark.parametrize(("given", "own"), [("eager", "eager"), ("sdpa", "sdpa"), ("flash_attention_2", "sdpa")])
 def test_attention(given, own):
     assert build_expert(text_config(given), None).config._attn_implementation == own
+
+
+def test_attention_that_is_changed(tmp_path, monkeypatch):
+    """The expert keeps away from flash attention, which would not see its mask."""
+    model = tiny_model(write_base(tmp_path / BASE))
+    for check in ("_check_and_adjust_attn_implementation", "get_correct_attn_implementation"):
+        monkeypatch.setattr(PreTrainedModel, check, lambda _, name, *__, **___: name)
+    model.set_attn_implementation("flash_attention_2")
+    assert model.config.attn_implementation == "flash_attention_2"
+    assert model.expert.config._attn_implementation == "sdpa"
 
 
 @pytest.mark.parametrize("changes", [{"colour": 3}, {"_name_or_path": "x"}])

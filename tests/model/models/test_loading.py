@@ -104,6 +104,14 @@ class TestRoundTrip:
             assert part.config._attn_implementation == attention
         assert again.config.attn_implementation == attention
 
+    def test_attention_that_was_changed_survives(self, copy, tmp_path):
+        loaded = AlpamayoR1.from_pretrained(copy, attn_implementation="sdpa")
+        loaded.set_attn_implementation("eager")
+        loaded.save_pretrained(tmp_path / "again")
+        again = AlpamayoR1.from_pretrained(tmp_path / "again")
+        for part in (again, again.vlm.model.language_model, again.expert):
+            assert part.config._attn_implementation == "eager"
+
     def test_flash_attention_where_it_is_not_installed(self, copy, tmp_path):
         rewrite(copy, attn_implementation="flash_attention_2")
         loaded = AlpamayoR1.from_pretrained(copy)
