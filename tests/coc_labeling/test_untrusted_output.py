@@ -62,12 +62,18 @@ def all_fields(text: str) -> str:
     return answer(f"Keep going {text}", trace=text, components=[component(text)], longitudinal=cited)
 
 
+def outside_of(root: Path) -> set[str]:
+    """Return the files beside a run's folder, but those of databases that other tests have not closed yet."""
+    found = {name for name in contents(root.parent) if not name.startswith(f"{root.name}/")}
+    return {name for name in found if not name.endswith(("-wal", "-shm"))}
+
+
 @pytest.fixture
 def harmless(model, capfd):
     """Run; whatever the answers were, nothing but the run's own files and texts came of them."""
 
     def run(moments, sample: int = 0, **settings) -> int:
-        outside = {name for name in contents(model.root.parent) if not name.startswith(f"{model.root.name}/")}
+        outside = outside_of(model.root)
         code = model(moments, log_json="true", **settings)
         model.check(moments)
         html = Path(build_report([str(model.folder)], sample=sample)).read_text(encoding="utf-8")
@@ -78,7 +84,7 @@ def harmless(model, capfd):
         assert [name for name in names if not name.startswith(expected)] == []
         own = {name for name in contents(model.folder) if not re.fullmatch(r"clip_\d/cot_\d+\.yaml", name)}
         assert {name for name in own if not name.startswith(".journal")} == OF_A_RUN
-        assert {n for n in contents(model.root.parent) if not n.startswith(f"{model.root.name}/")} == outside
+        assert outside_of(model.root) == outside
         for hostile in ("<script>alert(1)", "<img src=x", "</textarea><!--"):
             assert hostile not in html
         assert KEY not in html + out + err
