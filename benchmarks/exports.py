@@ -55,7 +55,8 @@ def _with_frames(scale: Scale, folder: Path) -> list[Row]:
         found = []
         for clips, run in runs.items():
             own = [*COMMAND, str(run), "--format", name, "--out", str(folder / f"{name}-{clips}")]
-            own += ["--components", "image,prompt,cot", "--num_workers", str(workers)]
+            own += ["--num_workers", str(workers)]
+            own += ["--components", "image,prompt,cot"] if name == "sft-chat" else []
             found.append(run_process(own, sample_memory=True))
         frames = sizes[1] * LABELS_PER_CLIP * FRAMES_PER_LABEL
         said = f"{frames / found[1].wall_sec:.0f} frames/s, {found[1].cpu_sec / frames * 1000:.0f} ms of CPU a frame"
