@@ -1,12 +1,13 @@
 """Command ``coc``: every step as a subcommand."""
 
 import sys
-from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from coc_toolkit.default_command import DEFAULT, DefaultCommand, DefaultGroup
+from coc_toolkit.cli_model import evaluate, infer
+from coc_toolkit.cli_review import review
+from coc_toolkit.ending import end
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -28,7 +29,7 @@ def demo(
     """Label the real drives that ship with the repository, check the labels and write a report."""
     from coc_toolkit.demo import run_demo
 
-    _end(lambda: run_demo(data, out))
+    end(lambda: run_demo(data, out))
 
 
 @app.command("meta-actions", context_settings=PASS_ON, add_help_option=False)
@@ -79,7 +80,7 @@ def curate(
         )
         return run_curation(request, strict=strict)
 
-    _end(choose)
+    end(choose)
 
 
 @app.command(context_settings=PASS_ON, add_help_option=False)
@@ -110,82 +111,11 @@ def run(
     request = PipelineRequest(
         dataset, data_dir, out, model_name, scene_list, num_workers, shard, strict, tuple(overrides or ())
     )
-    _end(lambda: run_and_report(request).exit_code)
+    end(lambda: run_and_report(request).exit_code)
 
 
-@app.command()
-def infer(
-    checkpoint: Annotated[str, typer.Option(help="folder of the reasoning model")],
-    data_dir: Annotated[str, typer.Option("--data_dir", help="the dataset's root folder")],
-    out: Annotated[str, typer.Option(help="folder for predictions; the same command again goes on there")],
-    dataset: Annotated[str, typer.Option(help="pai, comma2k19, boreas or table")] = "pai",
-    scene_list: Annotated[str | None, typer.Option("--scene_list", help="text file, one clip id per line")] = None,
-    keyframes: Annotated[str | None, typer.Option(help="the moments of Step 2: its folder, or a file of it")] = None,
-    t0_us: Annotated[
-        list[int] | None, typer.Option("--t0_us", help="this moment of every clip (default: 5100000); repeatable")
-    ] = None,
-    every: Annotated[float | None, typer.Option(help="a moment every so many seconds of each clip")] = None,
-    num_traj_samples: Annotated[int, typer.Option("--num_traj_samples", help="trajectories of a set")] = 6,
-    num_traj_sets: Annotated[int, typer.Option("--num_traj_sets", help="sets of trajectories")] = 1,
-    top_p: Annotated[float, typer.Option("--top_p", help="nucleus sampling: share of probability to draw from")] = 0.98,
-    top_k: Annotated[int | None, typer.Option("--top_k", help="most tokens to draw from (default: no limit)")] = None,
-    temperature: Annotated[float, typer.Option(help="lower: likelier words")] = 0.6,
-    max_generation_length: Annotated[
-        int, typer.Option("--max_generation_length", help="tokens of the reasoning and its special tokens")
-    ] = 256,
-    batch_size: Annotated[int, typer.Option("--batch_size", help="scenes at once")] = 1,
-    seed: Annotated[int, typer.Option(help="of all drawing")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto (the checkpoint's), bfloat16 or float32")] = "auto",
-    attn_implementation: Annotated[
-        str, typer.Option("--attn_implementation", help="auto, sdpa, eager or flash_attention_2")
-    ] = "auto",
-    cameras: Annotated[str | None, typer.Option(help="joined by commas (default: the released model's four)")] = None,
-    pictures: Annotated[int, typer.Option(help="most pictures to draw", min=0)] = 100,
-    shard: Annotated[str, typer.Option(help="do the I-th of N parts, I/N")] = "0/1",
-) -> None:
-    """Let the reasoning model say what it sees and where it would drive: a line of JSON and a picture per moment."""
-    from coc_toolkit.infer_command import InferOptions, request_of, run_inference
-
-    options = InferOptions(
-        num_traj_samples,
-        num_traj_sets,
-        top_p,
-        top_k,
-        temperature,
-        max_generation_length,
-        batch_size,
-        seed,
-        device,
-        dtype,
-        attn_implementation,
-        cameras,
-        pictures,
-        shard,
-    )
-    _end(
-        lambda: run_inference(
-            request_of(checkpoint, dataset, data_dir, out, scene_list, (keyframes, t0_us or [], every), options)
-        )
-    )
-
-
-@app.command()
-def evaluate(
-    predictions: Annotated[
-        list[str], typer.Argument(help="predictions.jsonl, or a folder of coc infer; further ones are compared")
-    ],
-    labels: Annotated[
-        str | None, typer.Option(help="an experiment folder whose labels the sentences are compared with")
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option(help="folder for tables and page (default: evaluation beside the predictions)")
-    ] = None,
-) -> None:
-    """Measure predictions: distance, comfort, sentences against labels and trajectories; compare models."""
-    from coc_toolkit.evaluate_command import run_evaluation
-
-    _end(lambda: run_evaluation(predictions, labels, out))
+app.command()(infer)
+app.command()(evaluate)
 
 
 @app.command("show-request")
@@ -200,7 +130,7 @@ def show_request(
     """Rebuild the exact requests behind a record, as JSON; exit code 1 where they differ from what was sent."""
     from coc_toolkit.requests import print_requests
 
-    _end(lambda: print_requests(record, data_dir, video_dir, full=full))
+    end(lambda: print_requests(record, data_dir, video_dir, full=full))
 
 
 @app.command("negative-control")
@@ -212,7 +142,7 @@ def negative_control(
     """Ask stage 2 again with another clip's components; exit code 1 unless most causes are then unobserved."""
     from coc_toolkit.controls import run_control
 
-    _end(lambda: run_control(run_dir, sample, changes or []))
+    end(lambda: run_control(run_dir, sample, changes or []))
 
 
 @app.command()
@@ -253,7 +183,7 @@ def validate(
         )
         return run_validation(request, only_tell=dry_run)
 
-    _end(judge)
+    end(judge)
 
 
 @app.command()
@@ -280,8 +210,8 @@ def check(
         from coc_toolkit.calibrating import run_calibration
 
         others = {"--calibration": calibration, "--shard": shard != "0/1", "key=value": changes}
-        _end(lambda: run_calibration(run_dir, reviews or [], calibrate=calibrate, others=others))
-    _end(lambda: run_checks(run_dir, changes or [], shard, num_workers, strict=strict, calibration=calibration))
+        end(lambda: run_calibration(run_dir, reviews or [], calibrate=calibrate, others=others))
+    end(lambda: run_checks(run_dir, changes or [], shard, num_workers, strict=strict, calibration=calibration))
 
 
 @app.command()
@@ -299,7 +229,7 @@ def agree(
     from coc_labeling.agreement.comparing import CompareOptions
     from coc_toolkit.agree_command import run_agreement
 
-    _end(lambda: run_agreement(side_a, side_b, CompareOptions(tolerance, resamples, seed, examples), out, pairs))
+    end(lambda: run_agreement(side_a, side_b, CompareOptions(tolerance, resamples, seed, examples), out, pairs))
 
 
 @app.command()
@@ -310,7 +240,7 @@ def quality(
     """Estimate how right the labels are that nobody has reviewed, from those reviewed at random; by decision."""
     from coc_toolkit.quality_command import run_quality
 
-    _end(lambda: run_quality(run_dir, out))
+    end(lambda: run_quality(run_dir, out))
 
 
 @app.command()
@@ -321,7 +251,7 @@ def merge(
     """Join the shards of a run and name the missing ones."""
     from coc_toolkit.merging import merge_folders
 
-    _end(lambda: merge_folders(folders, out or folders[0]))
+    end(lambda: merge_folders(folders, out or folders[0]))
 
 
 @app.command()
@@ -338,7 +268,7 @@ def report(
         say(f"report: {build_report(run_dirs, out, sample)}")
         return 0
 
-    _end(write)
+    end(write)
 
 
 @app.command()
@@ -388,7 +318,7 @@ def export(
     options = ExportOptions(
         format_name, only, text, max_risk, status, splits, seed, group_by, balance, components, images, cameras, times
     )
-    _end(lambda: run_export(run_dir, out, options, data_dir, video_dir, num_workers))
+    end(lambda: run_export(run_dir, out, options, data_dir, video_dir, num_workers))
 
 
 @app.command("export-rerun")
@@ -406,78 +336,10 @@ def export_rerun(
     from coc_labeling.export.rerun import RerunRequest
     from coc_toolkit.exporting import run_rerun_export
 
-    _end(lambda: run_rerun_export(RerunRequest(run_dir, out, data_dir, video_dir, scene_list, num_workers)))
+    end(lambda: run_rerun_export(RerunRequest(run_dir, out, data_dir, video_dir, scene_list, num_workers)))
 
 
-review = typer.Typer(cls=DefaultGroup, help="Review labels in the browser; `backup` copies what has been decided.")
 app.add_typer(review, name="review")
-
-
-@review.command(
-    DEFAULT, cls=DefaultCommand, epilog="`coc review backup RUN_DIR TARGET` copies what has been decided into one file."
-)
-def review_serve(
-    run_dir: Annotated[str, typer.Argument(help="an experiment folder; its labels are never changed")],
-    reviewer: Annotated[list[str] | None, typer.Option(help="somebody who reviews; repeatable")] = None,
-    auditor: Annotated[list[str] | None, typer.Option(help="somebody who re-checks a share; repeatable")] = None,
-    admin: Annotated[list[str] | None, typer.Option(help="somebody who sees all and assigns; repeatable")] = None,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 for any that is free", min=0, max=65535)] = 8321,
-    allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", help="another name of this server, as a proxy's; repeatable")
-    ] = None,
-    data_dir: Annotated[
-        str | None, typer.Option("--data_dir", help="where the dataset is now, if it has moved")
-    ] = None,
-    video_dir: Annotated[str | None, typer.Option("--video_dir", help="where the videos are now")] = None,
-    camera: Annotated[str | None, typer.Option(help="whose video is shown (default: the run's first)")] = None,
-    dataset_name: Annotated[
-        str | None, typer.Option("--dataset_name", help="of records of another tool: pai, comma2k19, boreas or table")
-    ] = None,
-    cache_dir: Annotated[
-        str | None, typer.Option("--cache_dir", help="keeps videos for the browser (default: the user's cache folder)")
-    ] = None,
-    gold: Annotated[
-        str | None, typer.Option(help="a run known to be right, to plant from (default: what two people accepted)")
-    ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="labels of a batch", min=1)] = 50,
-    random_share: Annotated[float, typer.Option("--random-share", help="of a batch, drawn uniformly from all")] = 0.1,
-    second_share: Annotated[
-        float | None,
-        typer.Option("--second-share", help="given blind to a second reviewer (default: 0.1 if there is one)"),
-    ] = None,
-    audit_share: Annotated[
-        float | None, typer.Option("--audit-share", help="given to an auditor (default: 0.05 if there is one)")
-    ] = None,
-    planted_share: Annotated[float, typer.Option("--planted-share", help="labels with a known answer, on top")] = 0.04,
-    blank_share: Annotated[float, typer.Option("--blank-share", help="whose components are listed from nothing")] = 0.1,
-    seed: Annotated[int, typer.Option(help="another one draws other labels", min=0)] = 0,
-) -> None:
-    """Review labels in the browser: starts a server on this machine and prints a link for each person."""
-    from coc_labeling.review.batches.planning import QueueSettings
-    from coc_toolkit.review_command import Address, People, Places, ReviewRequest, serve
-
-    def start() -> int:
-        people = People(tuple(reviewer or ()), tuple(auditor or ()), tuple(admin or ()))
-        address = Address(host, port, tuple(allow_host or ()))
-        settings = QueueSettings(
-            batch_size, random_share, planted_share=planted_share, blank_share=blank_share, seed=seed
-        )
-        places = Places(data_dir, video_dir, camera, dataset_name, cache_dir)
-        return serve(ReviewRequest(run_dir, people, address, settings, second_share, audit_share, gold, places))
-
-    _end(start)
-
-
-@review.command("backup")
-def review_backup(
-    run_dir: Annotated[str, typer.Argument(help="an experiment folder with reviews")],
-    target: Annotated[str, typer.Argument(help="file that does not exist yet")],
-) -> None:
-    """Copy what has been decided into one file, while people go on working."""
-    from coc_toolkit.review_command import run_backup
-
-    _end(lambda: run_backup(run_dir, target))
 
 
 @app.command()
@@ -494,16 +356,6 @@ def doctor() -> None:
         mark = {True: "ok  ", False: "BAD ", None: "-   "}[finding.ok]
         typer.echo(f"  {mark}{finding.text}")
     raise typer.Exit(1 if any(finding.ok is False for finding in findings) else 0)
-
-
-def _end(command: Callable[[], int]) -> NoReturn:
-    """Run a command and leave with its exit code."""
-    from batch_runs.terminal import run_command
-    from coc_labeling.errors import CocLabelingError
-    from driving_clips.errors import DatasetError
-    from meta_action.errors import MetaActionError
-
-    raise typer.Exit(run_command(command, DatasetError, MetaActionError, CocLabelingError))
 
 
 def main() -> None:

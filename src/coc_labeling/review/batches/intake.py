@@ -90,6 +90,7 @@ def add_run(store: ReviewStore, run_dir: str) -> Intake:
     abstentions = [labels.abstentions]
 
     def rows() -> Iterator[LabelRow]:
+        """Yield the labels that can be read; what cannot is counted on the way."""
         checks = _checks_of(labels, run_dir)
         models = labels.table.column("model")
         for moment, number in labels.numbers.items():
