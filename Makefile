@@ -81,6 +81,9 @@ model-env: $(MODEL_VENV)/.installed
 test-model: $(MODEL_VENV)/.installed
 	$(MODEL_VENV)/bin/python -m pytest tests/model
 
+bench-model: $(MODEL_VENV)/.installed
+	OMP_NUM_THREADS=1 $(MODEL_VENV)/bin/python -m benchmarks.run_all --only model_inference
+
 bench-vllm: $(VLLM_VENV)/.installed
 	$(VLLM_VENV)/bin/python -m benchmarks.run_all --only vllm_runs
 

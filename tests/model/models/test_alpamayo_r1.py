@@ -187,6 +187,7 @@ class TestShapesAndText:
 
 class TestExpertSteps:
     def test_cache_is_cropped_and_the_mask_made_once(self, model, monkeypatch):
+        """All attention layers of all steps are given one and the same mask."""
         lengths, masks = [], []
         step = module.VectorField.__call__
 
@@ -194,15 +195,25 @@ class TestExpertSteps:
             before = self._cache.get_seq_length()
             result = step(self, x=x, t=t)
             lengths.append((before, self._cache.get_seq_length(), self._length))
-            masks.append(self._mask.data_ptr())
             return result
 
+        def note(_, __, arguments):
+            masks.append(arguments["attention_mask"])
+
         monkeypatch.setattr(module.VectorField, "__call__", spy)
-        with counted(model.expert) as calls:
-            sample(model, data_of(model, SceneSpec()), TEXT, samples=2, diffusion_kwargs={"inference_step": 10})
+        handles = [
+            layer.self_attn.register_forward_pre_hook(note, with_kwargs=True) for layer in model.expert.layers
+        ]
+        try:
+            with counted(model.expert) as calls:
+                sample(model, data_of(model, SceneSpec()), TEXT, samples=2, diffusion_kwargs={"inference_step": 10})
+        finally:
+            for handle in handles:
+                handle.remove()
         assert len(calls) == len(lengths) == 10
         assert len({length for row in lengths for length in row}) == 1
-        assert len(set(masks)) == 1
+        assert len(masks) == 10 * len(handles)
+        assert len({mask.data_ptr() for mask in masks}) == 1
 
     def test_diffusion_arguments(self, model, noise):
         data = data_of(model, SceneSpec())
