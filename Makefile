@@ -9,7 +9,7 @@ VLLM_VENV ?= .venv-vllm
 MODEL_VENV ?= .venv-model
 TORCH_CPU := tests/torch_cpu/install.sh tests/torch_cpu/torchvision_without_cuda.py
 
-.PHONY: demo vlm review browser test test-vllm vllm-env test-model model-env lint bench bench-vllm clean help
+.PHONY: demo vlm review browser test test-vllm vllm-env test-model model-env lint bench bench-model bench-vllm clean help
 
 help:
 	@echo "make demo       set up, label the drives in demo_data/, print where labels and report are"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-model set up PyTorch for the CPU in $(MODEL_VENV) (1.5 GB), run the tests of the reasoning model"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      the benchmark table (several minutes)"
+	@echo "make bench-model the part of it that needs PyTorch"
 	@echo "make bench-vllm the part of it that needs vLLM"
 
 # The package is installed editable with the locked build backend, so that nothing unpinned is fetched.
@@ -82,7 +83,7 @@ test-model: $(MODEL_VENV)/.installed
 	$(MODEL_VENV)/bin/python -m pytest tests/model
 
 bench-model: $(MODEL_VENV)/.installed
-	OMP_NUM_THREADS=1 $(MODEL_VENV)/bin/python -m benchmarks.run_all --only model_inference
+	OMP_NUM_THREADS=1 $(MODEL_VENV)/bin/python -m benchmarks.run_all --only model_inference action_space_bias
 
 bench-vllm: $(VLLM_VENV)/.installed
 	$(VLLM_VENV)/bin/python -m benchmarks.run_all --only vllm_runs

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import (
+    action_space_bias,
     checks,
     exports,
     frames,
@@ -34,6 +35,7 @@ MODULES = {
         model_runs,
         checks,
         model_inference,
+        action_space_bias,
         exports,
         review_queue,
         review_page,
