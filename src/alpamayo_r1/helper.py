@@ -1,5 +1,6 @@
 """What scripts need around the model: its prompt, its processor, and moving data to its device."""
 
+from collections import UserDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,7 +89,8 @@ def to_device(data: Any, device: torch.device | str, dtype: torch.dtype | None =
     if isinstance(data, Tensor):
         return data.to(device=device, dtype=dtype if dtype is not None and data.is_floating_point() else data.dtype)
     if isinstance(data, Mapping):
-        return {k: to_device(v, device, None if str(k).startswith("ego_") else dtype) for k, v in data.items()}
+        moved = {k: to_device(v, device, None if str(k).startswith("ego_") else dtype) for k, v in data.items()}
+        return type(data)(moved) if isinstance(data, UserDict) else moved  # a processor's keep their attributes
     if isinstance(data, tuple) and hasattr(data, "_fields"):
         return type(data)(*(to_device(value, device, dtype) for value in data))
     if isinstance(data, list | tuple):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from transformers import BatchFeature
 
 from alpamayo_r1 import helper
 from alpamayo_r1.config import AlpamayoR1Config
@@ -100,3 +101,4 @@ def test_to_device():
     assert moved["id"] == "x"
     assert data["a"][0].dtype == torch.float32
     assert helper.to_device((torch.zeros(1),), "meta")[0].device.type == "meta"
+    assert helper.to_device(BatchFeature({"ids": torch.zeros(1)}), "meta").ids.device.type == "meta"

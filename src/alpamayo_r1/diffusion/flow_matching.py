@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn.functional import mse_loss
 
+from alpamayo_r1.counts import is_count
 from alpamayo_r1.diffusion.base import BaseDiffusion, StepFn
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.trajectories import check_finite, check_floating
@@ -109,7 +110,7 @@ class FlowMatching(BaseDiffusion):
         return (torch.stack(path, dim=1), times) if return_all_steps else x
 
     def construct_training_data(self, x: Tensor) -> TrainingData:
-        """Draw noise and a time for every sample of ``x`` (B, *x_dims).
+        """Draw noise and a time for every sample of ``x`` (B, *x_dims), in float32 where that is of half precision.
 
         Raises:
             AlpamayoError: the shape is another, or a value is not finite.
@@ -118,6 +119,7 @@ class FlowMatching(BaseDiffusion):
         if tuple(x.shape[1:]) != self.x_dims:
             raise AlpamayoError(f"x: expected (B, {', '.join(map(str, self.x_dims))}), found {tuple(x.shape)}.")
         check_finite("x", x)
+        x = x if x.dtype == torch.float64 else x.float()  # 8 bits would leave few times and targets
         noise = torch.randn_like(x)
         t = self._draw_times(x).reshape(-1, *[1] * len(self.x_dims))
         return TrainingData(x=x, noise=noise, noisy_x=t * x + (1 - t) * noise, timesteps=t)
@@ -129,7 +131,8 @@ class FlowMatching(BaseDiffusion):
             AlpamayoError: the shape is not that of x.
         """
         _check_shape("predicted vector field", pred, training_data["x"])
-        return mse_loss(pred, training_data["x"] - training_data["noise"])
+        target = training_data["x"] - training_data["noise"]
+        return mse_loss(pred.to(target.dtype), target)
 
     def _draw_times(self, x: Tensor) -> Tensor:
         if self.train_timestep_sampler == "uniform":
@@ -144,7 +147,7 @@ def _check_method(int_method: str) -> None:
 
 
 def _check_steps(steps: int) -> None:
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+    if not is_count(steps):
         raise AlpamayoError(f"inference steps: expected a number from 1, found {steps!r}.")
 
 

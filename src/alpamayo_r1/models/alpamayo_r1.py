@@ -7,19 +7,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoModel, LogitsProcessor, LogitsProcessorList
+from transformers import AutoModel, Cache, LogitsProcessor, LogitsProcessorList
 
 from alpamayo_r1.config import AlpamayoR1Config
+from alpamayo_r1.counts import is_count
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.attention import grouped
 from alpamayo_r1.models.base_model import ReasoningVLA
 from alpamayo_r1.models.cache import GrowingCache
+from alpamayo_r1.models.context import Context, read_context
 from alpamayo_r1.models.expert import action_mask, action_positions, build_expert, expert_attention
 from alpamayo_r1.models.instantiate import instantiate
-from alpamayo_r1.models.prompts import prompt_of, without_other_turns
-from alpamayo_r1.models.randomness import Randomness, randomness_of
+from alpamayo_r1.models.prompts import TURN_START, prompt_of, without_other_turns
+from alpamayo_r1.models.randomness import Randomness, drawn_for, randomness_of
 from alpamayo_r1.models.rollout import Prompt, Sampling, Writer, Written
 from alpamayo_r1.models.token_utils import extract_text_tokens
+from alpamayo_r1.models.training_output import TrainingOutput
 from alpamayo_r1.models.trajectory_data import check_poses
 
 
@@ -88,6 +91,114 @@ class AlpamayoR1(ReasoningVLA):
         """Change the attention of all parts, and what is saved; the expert never gets one that knows no masks."""
         super().set_attn_implementation(attn_implementation, **kwargs)
         self.expert.config._attn_implementation = expert_attention(self.expert.config._attn_implementation)
+
+    def forward(self, **batch: Any) -> TrainingOutput:
+        """Return the expert's loss of a batch: ``flow_matching_loss``. That of the language model is ``language_loss``."""
+        return self.flow_matching_loss(**batch)
+
+    def flow_matching_loss(
+        self,
+        ego_history_xyz: Tensor,
+        ego_history_rot: Tensor,
+        ego_future_xyz: Tensor,
+        ego_future_rot: Tensor,
+        tokenized_data: Mapping[str, Tensor] | None = None,
+        context: Context | None = None,
+        seeds: Sequence[int] | None = None,
+        **other: Any,
+    ) -> TrainingOutput:
+        """Return how far the expert's vector field is from that to the actions which were driven: ``|v - (a - noise)|^2``.
+
+        What the vision-language model has read gets no gradients. Each row is read up to its own
+        ``<|traj_future_start|>``; one without is left out of the loss.
+
+        Args:
+            ego_history_xyz: (B, 1, T, 3) m.
+            ego_history_rot: (B, 1, T, 3, 3).
+            ego_future_xyz: (B, 1, waypoints, 3) m.
+            ego_future_rot: (B, 1, waypoints, 3, 3).
+            tokenized_data: conversations, padded on the left, histories still as placeholders.
+            context: what ``read_context`` gave for them, instead.
+            seeds: of noise and time, an integer for each row; None draws them from torch's generator.
+            other: what else a batch holds; not used.
+
+        Raises:
+            AlpamayoError: a batch that cannot be used.
+        """
+        poses = {
+            "ego_history_xyz": ego_history_xyz,
+            "ego_history_rot": ego_history_rot,
+            "ego_future_xyz": ego_future_xyz,
+            "ego_future_rot": ego_future_rot,
+        }
+        if context is None:
+            context = self.read_context({"tokenized_data": tokenized_data, **poses})
+        history, future = (
+            tuple(pose[:, 0].to(self.device) for pose in check_poses(poses, name))
+            for name in ("ego_history", "ego_future")
+        )
+        with torch.autocast(self.device.type, enabled=False):
+            actions = self.action_space.traj_to_action(*history, *future)
+        drawn = drawn_for(seeds, actions, self.diffusion.construct_training_data)
+        causal = not self.config.expert_non_causal_attention
+        dtype = self._expert_dtype
+        # Computed again for its gradient, a layer would find another attention than before.
+        groups = not any(layer.gradient_checkpointing for layer in self.expert.layers)
+        with grouped(*([self.expert.config] if groups and self.expert.config._attn_implementation == "sdpa" else [])):
+            field = self.vector_field(
+                drawn["noisy_x"],
+                drawn["timesteps"],
+                context.cache,
+                action_mask(context.open_columns, actions.shape[1], dtype, causal=causal),
+                action_positions(context.next_position, actions.shape[1]),
+            )
+        losses = torch.stack(
+            [
+                self.diffusion.compute_loss_from_pred({key: part[row : row + 1] for key, part in drawn.items()}, own)
+                for row, own in enumerate(field.split(1))
+            ]
+        )
+        ended = context.ended
+        loss = losses[ended].mean() if bool(ended.any()) else losses.sum() * 0.0
+        return TrainingOutput(loss=loss, row_losses=losses.detach().where(ended, 0.0), counts=ended.to(torch.int64))
+
+    def read_context(self, data: Mapping[str, Any]) -> Context:
+        """Return what the vision-language model reads of conversations, up to each row's ``<|traj_future_start|>``.
+
+        Args:
+            data: "tokenized_data", "ego_history_xyz" and "ego_history_rot", as for inference; where the conversations
+                hold the discrete future too, "ego_future_xyz" and "ego_future_rot".
+        """
+        poses = {key: value.to(self.device) for key, value in data.items() if key.startswith("ego_")}
+        prompt = prompt_of(data.get("tokenized_data"), self.vlm, lambda ids: self.fuse_traj_tokens(ids, poses))
+        assert self.config.traj_token_ids is not None
+        turn_start = self.tokenizer.convert_tokens_to_ids(TURN_START)
+        return read_context(self.vlm, prompt, self.config.traj_token_ids["future_start"], turn_start)
+
+    def vector_field(self, x: Tensor, t: Tensor, cache: Cache, mask: Tensor, positions: Tensor) -> Tensor:
+        """Return where noisy actions should go, according to the expert: (R, waypoints, channels) float32.
+
+        Args:
+            x: (R, waypoints, channels) noisy actions.
+            t: (R, 1, 1) their times.
+            cache: of what the vision-language model has read; the expert's own columns are appended.
+            mask: what is added to attention scores, see ``action_mask``.
+            positions: (3, R, waypoints).
+        """
+        hidden = self.expert(
+            inputs_embeds=self.action_in_proj(x, t).to(self._expert_dtype),
+            position_ids=positions,
+            past_key_values=cache,
+            attention_mask=mask,
+            use_cache=True,
+        ).last_hidden_state
+        field: Tensor = self.action_out_proj(hidden.to(self.action_out_proj.weight.dtype))
+        return field.reshape(x.shape).float()
+
+    @property
+    def _expert_dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.expert.layers[0].self_attn.q_proj.weight.dtype
+        return dtype
 
     def sample_trajectories_from_data_with_vlm_rollout(
         self,
@@ -228,25 +339,15 @@ class VectorField:
         self._cache = cache
         self._length = int(open_columns.any(dim=0).nonzero().max()) + 1  # what no row sees is cut off
         cache.cut(self._length)
-        self._dtype = model.expert.layers[0].self_attn.q_proj.weight.dtype
-        self._mask = action_mask(
-            open_columns[:, : self._length], tokens, self._dtype, causal=not model.config.expert_non_causal_attention
-        )
+        causal = not model.config.expert_non_causal_attention
+        self._mask = action_mask(open_columns[:, : self._length], tokens, model._expert_dtype, causal=causal)
         self._positions = action_positions(next_position, tokens)
 
     def __call__(self, *, x: Tensor, t: Tensor) -> Tensor:
         """Return the vector field (R, waypoints, channels) float32 at actions ``x`` of that shape and times ``t``."""
-        model = self._model
-        hidden = model.expert(
-            inputs_embeds=model.action_in_proj(x, t).to(self._dtype),
-            position_ids=self._positions,
-            past_key_values=self._cache,
-            attention_mask=self._mask,
-            use_cache=True,
-        ).last_hidden_state
+        field = self._model.vector_field(x, t, self._cache, self._mask, self._positions)
         self._cache.cut(self._length)
-        field: Tensor = model.action_out_proj(hidden.to(model.action_out_proj.weight.dtype))
-        return field.reshape(x.shape).float()
+        return field
 
 
 def _needed(config: AlpamayoR1Config, name: str) -> dict[str, Any]:
@@ -257,9 +358,9 @@ def _needed(config: AlpamayoR1Config, name: str) -> dict[str, Any]:
 
 
 def _count(value: Any, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not is_count(value):
         raise AlpamayoError(f"{name}: expected a number from 1, found {value!r}.")
-    return value
+    return int(value)
 
 
 AutoModel.register(AlpamayoR1Config, AlpamayoR1, exist_ok=True)

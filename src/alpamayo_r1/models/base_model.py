@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,7 +22,9 @@ from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models import loading
 from alpamayo_r1.models.instantiate import instantiate
 from alpamayo_r1.models.processing import save_processing
+from alpamayo_r1.models.prompts import prompt_of
 from alpamayo_r1.models.token_utils import SPECIAL_TOKENS, SPECIAL_TOKENS_KEYS, TRAJ_TOKEN
+from alpamayo_r1.models.training_output import TrainingOutput
 from alpamayo_r1.models.trajectory_data import check_poses
 
 _log = logging.getLogger(__name__)
@@ -82,6 +85,13 @@ class ReasoningVLAConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
         self._attn_implementation = usable_attention(self.attn_implementation)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self:
+        """Read a checkpoint's settings; they keep where that is, for what they name lies beside it."""
+        kwargs.setdefault("name_or_path", str(pretrained_model_name_or_path))
+        settings: Self = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        return settings
 
     @property
     def trajectory_tokens(self) -> list[str]:
@@ -199,6 +209,61 @@ class ReasoningVLA(PreTrainedModel):
         """Save weights, configuration, tokenizer and image processor: all that loading needs."""
         super().save_pretrained(save_directory, **kwargs)
         save_processing(self.tokenizer, save_directory)
+
+    def forward(self, **batch: Any) -> TrainingOutput:
+        """Return the loss of a batch: ``language_loss``."""
+        return self.language_loss(**batch)
+
+    def language_loss(
+        self,
+        tokenized_data: Mapping[str, Tensor],
+        loss_mask: Tensor,
+        ego_history_xyz: Tensor,
+        ego_history_rot: Tensor,
+        ego_future_xyz: Tensor | None = None,
+        ego_future_rot: Tensor | None = None,
+        **other: Any,
+    ) -> TrainingOutput:
+        """Return the cross entropy of what the assistant is to write, each token predicted from those before it.
+
+        Args:
+            tokenized_data: whole conversations, padded on the left, trajectories still as placeholders.
+            loss_mask: (B, L) bool: the tokens that the loss is on; the first column has none before it.
+            ego_history_xyz: (B, 1, T, 3) m.
+            ego_history_rot: (B, 1, T, 3, 3).
+            ego_future_xyz: likewise, where the conversations hold the future.
+            ego_future_rot: likewise.
+            other: what else a batch holds; not used.
+
+        Raises:
+            AlpamayoError: a batch that cannot be used.
+        """
+        poses = {"ego_history_xyz": ego_history_xyz, "ego_history_rot": ego_history_rot}
+        if ego_future_xyz is not None and ego_future_rot is not None:
+            poses |= {"ego_future_xyz": ego_future_xyz, "ego_future_rot": ego_future_rot}
+        poses = {name: pose.to(self.device) for name, pose in poses.items()}
+        prompt = prompt_of(tokenized_data, self.vlm, lambda ids: self.fuse_traj_tokens(ids, poses))
+        if loss_mask.shape != prompt.input_ids.shape or loss_mask.dtype != torch.bool:
+            raise AlpamayoError(
+                f"loss_mask: expected bool {tuple(prompt.input_ids.shape)}, as input_ids, found {loss_mask.dtype} "
+                f"{tuple(loss_mask.shape)}."
+            )
+        hidden = self.vlm.model(
+            input_ids=prompt.input_ids,
+            attention_mask=prompt.attention_mask,
+            position_ids=prompt.position_ids,
+            use_cache=False,
+            **prompt.vision,
+        ).last_hidden_state
+        wanted = loss_mask[:, 1:].to(hidden.device)
+        rows, columns = wanted.nonzero(as_tuple=True)
+        # Of all columns the logits would be gigabytes.
+        logits = self.vlm.lm_head(hidden[rows, columns]).float()
+        losses = cross_entropy(logits, prompt.input_ids[rows, columns + 1], reduction="none")
+        counts = wanted.sum(dim=1)
+        sums = losses.new_zeros(len(counts)).index_add(0, rows, losses.detach())
+        loss = losses.sum() / counts.sum().clamp(min=1)
+        return TrainingOutput(loss=loss, row_losses=sums / counts.clamp(min=1), counts=counts)
 
     def fuse_traj_tokens(self, input_ids: Tensor, traj_data: Mapping[str, Tensor]) -> Tensor:
         """Return prompts with trajectories in their placeholders.

@@ -5,8 +5,10 @@ token. Here room is made once, tokens are written into it, and what is cropped i
 of a scene have in common, their prompt, can stand there once for all of them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
@@ -104,3 +106,28 @@ class GrowingCache(Cache):
         if surplus:
             self.crop(-surplus)  # a negative number is how many to remove; a positive one is deprecated
         assert {layer.get_seq_length() for layer in self.layers} == {length}, f"expected {length} columns in each layer"
+
+
+class FrozenLayer(DynamicLayer):
+    """Keys and values (R, heads, columns, size) of one layer that are read and never written.
+
+    So one cache serves many steps, and a layer can be computed again for its gradient.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Return the cached columns with further ones (R, heads, n, size) after them, in the cache's type."""
+        keys = torch.cat([self.keys, key_states.to(self.keys.dtype)], dim=-2)
+        return keys, torch.cat([self.values, value_states.to(self.values.dtype)], dim=-2)
+
+
+class FrozenCache(Cache):
+    """A cache of a decoder's layers that is read and never written."""
+
+    def __init__(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Keep keys and values (R, heads, columns, size) of each layer."""
+        super().__init__(layers=[FrozenLayer(keys, values) for keys, values in layers])

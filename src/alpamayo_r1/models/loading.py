@@ -1,6 +1,6 @@
 """Finds, checks and loads a checkpoint's files. Only safetensors are read, and only what is missing is downloaded."""
 
-import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingface_hub import snapshot_download, try_to_load_from_cache
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, Qwen3VLConfig
 from transformers.utils import is_flash_attn_2_available
 
 from alpamayo_r1.errors import AlpamayoError
+from alpamayo_r1.models.checkpoint_files import check_files, listed
 from alpamayo_r1.models.processing import MAX_PIXELS, MIN_PIXELS
 from alpamayo_r1.models.token_utils import TRAJ_TOKEN
 
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
-WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
 _DOWNLOADED = ("*.json", "*.safetensors", "*.jinja", "merges.txt")
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _VLM_BACKEND = "qwenvl3"
-_MAX_LISTED = 20
+_COUNTS = ("traj_vocab_size", "tokens_per_history_traj", "tokens_per_future_traj")
+_COUNTS_OR_NONE = ("vocab_size", "min_pixels", "max_pixels")
+_PARTS = ("traj_tokenizer_cfg", "hist_traj_tokenizer_cfg", "diffusion_cfg", "action_space_cfg", "action_in_proj_cfg")
+_PARTS += ("action_out_proj_cfg", "expert_cfg", "vlm_config", "traj_token_ids")
+_DTYPES = ("bfloat16", "float16", "float32")
+_SAID_CHARS = 500
+_OWN_CODE = "it brings code of its own, which is never run. Remove its auto_map"
 
 # Whether the base model may be looked up on the hub; set while a checkpoint is loaded.
 _offline: ContextVar[bool] = ContextVar("offline", default=False)
@@ -52,7 +55,7 @@ def load_checkpoint(cls: Any, load: Callable[..., Any], name: str, *args: Any, *
     wants_info = kwargs.pop("output_loading_info", False)
     hub_arguments = {key: kwargs.pop(key) for key in _HUB_ARGUMENTS if key in kwargs}
     folder = _folder_of(name, hub_arguments)
-    _check_files(folder)
+    check_files(folder)
     config = kwargs.pop("config", None)
     if not isinstance(config, cls.config_class):
         config = _read(folder, lambda: cls.config_class.from_pretrained(folder if config is None else config))
@@ -83,11 +86,23 @@ def _read(folder: Path, read: Callable[[], Read]) -> Read:
     """Return what is read of a checkpoint's files; damaged ones are an AlpamayoError that names the folder."""
     try:
         return read()
-    except AlpamayoError:
+    except AlpamayoError as error:
+        if str(folder) in str(error):
+            raise
+        raise AlpamayoError(f"{folder}: {error}") from error
+    except (MemoryError, ImportError):
         raise
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        said = f"{type(error).__name__}: {str(error).rstrip('.')}"
-        raise AlpamayoError(f"{folder}: the checkpoint cannot be read: {said}.") from error
+    except Exception as error:  # a file from somewhere may make libraries stumble over anything
+        raise AlpamayoError(
+            f"{folder}: the checkpoint cannot be read: {type(error).__name__}: {_told(error)}."
+        ) from error
+
+
+def _told(error: Exception) -> str:
+    """Return what a library says, on a line; not its advice to trust what the file brings along."""
+    if "trust_remote_code" in str(error):
+        return _OWN_CODE
+    return " ".join(str(error).split())[:_SAID_CHARS].rstrip(".")
 
 
 def _folder_of(name: str, hub_arguments: dict[str, Any]) -> Path:
@@ -104,39 +119,39 @@ def _folder_of(name: str, hub_arguments: dict[str, Any]) -> Path:
         ) from error
 
 
-def _check_files(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise AlpamayoError(f"{folder}: expected a checkpoint's config.json, found none.")
-    if (folder / "adapter_config.json").exists():
-        raise AlpamayoError(f"{folder}: expected a whole model, found adapter_config.json. Merge the adapter first.")
-    if (folder / WEIGHTS).is_file():
-        return
-    if not (folder / WEIGHTS_INDEX).is_file():
-        others = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
-        found = f"found {', '.join(others)}: pickles can run code, convert them" if others else "found neither"
-        raise AlpamayoError(f"{folder}: expected {WEIGHTS} or {WEIGHTS_INDEX}, {found}.")
-    _check_index(folder / WEIGHTS_INDEX)
-
-
-def _check_index(path: Path) -> None:
-    try:
-        shards = sorted({str(name) for name in json.loads(path.read_text("utf-8"))["weight_map"].values()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AlpamayoError(f"{path}: expected a JSON object with a weight_map: {error!r}.") from error
-    odd = [name for name in shards if Path(name).name != name or Path(name).suffix != ".safetensors"]
-    if odd:
-        raise AlpamayoError(f"{path}: expected names of .safetensors files beside it, found {_listed(odd)}.")
-    missing = [name for name in shards if not (path.parent / name).is_file()]
-    if missing:
-        raise AlpamayoError(f"{path}: shards that it names are missing: {_listed(missing)}. Download them again.")
-
-
 def _check_config(config: "ReasoningVLAConfig", folder: Path) -> None:
     other = getattr(config, "transformers_weights", None)
     if other is not None:
         raise AlpamayoError(f"{folder}/config.json: transformers_weights {other!r} is not read; remove it.")
     if getattr(config, "quantization_config", None) is not None:
         raise AlpamayoError(f"{folder}/config.json: quantised checkpoints are not supported; remove the quantization.")
+    wrong = [
+        *(_other(config, key, "a number from 1") for key in _COUNTS if not _is_count(getattr(config, key))),
+        *(
+            _other(config, key, "a number from 1, or null")
+            for key in _COUNTS_OR_NONE
+            if getattr(config, key) is not None and not _is_count(getattr(config, key))
+        ),
+        *(
+            _other(config, key, "an object, or null")
+            for key in _PARTS
+            if not isinstance(getattr(config, key, None), dict | None)
+        ),
+    ]
+    if config.model_dtype not in _DTYPES:
+        wrong.append(_other(config, "model_dtype", " or ".join(_DTYPES)))
+    if not isinstance(config.vlm_name_or_path, str):
+        wrong.append(_other(config, "vlm_name_or_path", "a folder, or a name on the hub"))
+    if wrong:
+        raise AlpamayoError(f"{folder}/config.json: {'; '.join(wrong)}.")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _other(config: "ReasoningVLAConfig", key: str, expected: str) -> str:
+    return f"{key}: expected {expected}, found {str(getattr(config, key))[:80]!r}"
 
 
 def _apply_attention(config: "ReasoningVLAConfig", wanted: str | None) -> None:
@@ -153,7 +168,7 @@ def _check_tensors(folder: Path, info: dict[str, Any]) -> None:
     for key, what in (("missing_keys", "missing"), ("unexpected_keys", "unknown"), ("mismatched_keys", "misshapen")):
         names = sorted(_shape_told(name) for name in info.get(key) or ())
         if names:
-            problems.append(f"{len(names)} {what}: {_listed(names)}")
+            problems.append(f"{len(names)} {what}: {listed(names)}")
     if problems:
         raise AlpamayoError(f"{folder}: the tensors are not this configuration's. {'; '.join(problems)}.")
 
@@ -163,11 +178,6 @@ def _shape_told(entry: Any) -> str:
         return entry
     name, found, expected = entry
     return f"{name} (found {tuple(found)}, expected {tuple(expected)})"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + more
 
 
 @contextmanager
@@ -210,7 +220,7 @@ def _from_vlm(config: "ReasoningVLAConfig", load: Callable[..., Any], filename: 
     except (OSError, ValueError) as error:
         raise AlpamayoError(
             f"vlm_name_or_path {name!r}: expected the base model in {config.name_or_path or 'the working directory'}, "
-            f"in the folder that holds it, or on the Hugging Face hub, and found none that can be read: {error}"
+            f"in the folder that holds it, or on the Hugging Face hub, and found none that can be read: {_told(error)}."
         ) from error
 
 
@@ -268,7 +278,7 @@ def settle_vocabulary(
     if missing:
         raise AlpamayoError(
             f"tokenizer of {config.name_or_path or config.vlm_name_or_path}: {len(missing)} of the model's tokens are "
-            f"missing: {_listed(missing)}. Expected the tokenizer that was saved with the checkpoint."
+            f"missing: {listed(missing)}. Expected the tokenizer that was saved with the checkpoint."
         )
     ids = {f"traj_token_ids {key}": vocabulary[token] for key, token in TRAJ_TOKEN.items()}
     ids["traj_token_start_idx"] = vocabulary["<i0>"]
@@ -284,7 +294,7 @@ def settle_vocabulary(
     if wrong:
         raise AlpamayoError(
             f"tokenizer of {config.name_or_path or config.vlm_name_or_path}: it does not fit the configuration: "
-            f"{_listed(wrong)}."
+            f"{listed(wrong)}."
         )
     config.traj_token_start_idx = vocabulary["<i0>"]
     config.traj_token_ids = {key: vocabulary[token] for key, token in TRAJ_TOKEN.items()}

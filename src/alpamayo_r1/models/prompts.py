@@ -12,7 +12,7 @@ from alpamayo_r1.models.rollout import Prompt
 
 _PIXELS = ("pixel_values", "pixel_values_videos")
 _GRIDS = ("image_grid_thw", "video_grid_thw")
-_TURN_START = "<|im_start|>"
+TURN_START = "<|im_start|>"
 
 
 def prompt_of(tokenized: Any, vlm: Qwen3VLForConditionalGeneration, fuse: Callable[[Tensor], Tensor]) -> Prompt:
@@ -97,7 +97,7 @@ def without_other_turns(token_ids: Tensor, prompt_length: int, tokenizer: PreTra
 
     A question in the prompt may contain what looks like an answer.
     """
-    starts = token_ids[:, :prompt_length] == tokenizer.convert_tokens_to_ids(_TURN_START)
+    starts = token_ids[:, :prompt_length] == tokenizer.convert_tokens_to_ids(TURN_START)
     columns = torch.arange(token_ids.shape[1], device=token_ids.device)
     last = torch.where(starts, columns[:prompt_length], 0).amax(dim=1)
     return token_ids.masked_fill(columns < last[:, None], tokenizer.pad_token_id)

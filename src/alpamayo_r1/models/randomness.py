@@ -1,6 +1,7 @@
 """Where the random numbers of a call come from: one stream for all scenes, or one for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,3 +69,29 @@ def randomness_of(seeds: Sequence[int] | None, scenes: int, device: torch.device
     if len(seeds) != scenes:
         raise AlpamayoError(f"seeds: expected {scenes}, one for each scene, found {len(seeds)}.")
     return StreamPerScene(list(seeds), device)
+
+
+def drawn_for(seeds: Sequence[int] | None, x: Tensor, draw: Callable[[Tensor], Any]) -> dict[str, Tensor]:
+    """Return what ``draw`` gives for ``x`` (R, ..): with ``seeds`` for each row from a generator of its own.
+
+    Then rows are drawn on the CPU, so that they get the same on every device, and in every batch; torch's generators
+    are left as they are.
+
+    Args:
+        seeds: an integer for each row, or None to draw all rows at once from torch's generator.
+        x: what to draw for.
+        draw: gives tensors, by name, with as many rows as it is given.
+
+    Raises:
+        AlpamayoError: not one seed for each row.
+    """
+    if seeds is None:
+        return dict(draw(x))
+    if len(seeds) != len(x):
+        raise AlpamayoError(f"seeds: expected {len(x)}, one for each row, found {len(seeds)}.")
+    drawn = []
+    with torch.random.fork_rng(devices=[]):
+        for seed, row in zip(seeds, x.cpu().split(1), strict=True):
+            torch.default_generator.manual_seed(seed)
+            drawn.append(draw(row))
+    return {name: torch.cat([own[name] for own in drawn]).to(x.device) for name in drawn[0]}

@@ -6,7 +6,6 @@ Random numbers are drawn as ``generate`` draws them: one ``torch.multinomial`` o
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch.nn.functional import pad
 from transformers import LogitsProcessor, LogitsProcessorList, Qwen3VLForConditionalGeneration
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from alpamayo_r1.counts import is_count
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.attention import can_share, sharing
 from alpamayo_r1.models.cache import GrowingCache
@@ -42,13 +42,13 @@ class Sampling:
     def __post_init__(self) -> None:
         if not 0 < self.top_p <= 1:
             raise AlpamayoError(f"top_p: expected a probability above 0, at most 1, found {self.top_p!r}.")
-        if self.top_k is not None and not _is_count(self.top_k, 1):
+        if self.top_k is not None and not is_count(self.top_k, 1):
             raise AlpamayoError(f"top_k: expected a number from 1, or None for all tokens, found {self.top_k!r}.")
         if not 0 < self.temperature < float("inf"):
             raise AlpamayoError(
                 f"temperature: expected a number above 0, found {self.temperature!r}. For the likeliest token: top_k=1."
             )
-        if not _is_count(self.max_length, _LEAST_LENGTH):
+        if not is_count(self.max_length, _LEAST_LENGTH):
             raise AlpamayoError(
                 f"max_generation_length: expected at least {_LEAST_LENGTH}, the token that ends the reasoning and one "
                 f"after it, found {self.max_length!r}."
@@ -58,14 +58,10 @@ class Sampling:
         """Return what is done to logits before a token is drawn, in transformers' order."""
         warpers = LogitsProcessorList([TemperatureLogitsWarper(float(self.temperature))])
         if self.top_k is not None:
-            warpers.append(TopKLogitsWarper(self.top_k))
+            warpers.append(TopKLogitsWarper(int(self.top_k)))
         if self.top_p < 1:
             warpers.append(TopPLogitsWarper(self.top_p))
         return warpers
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ class Written:
         stopped: (R,) bool: whether the row wrote its end token.
         cache: of L + n - 1 or L + n columns.
         open_columns: (R, columns of the cache) bool: the row's own tokens, up to and with the one that ended it; in one
-            that was cut off, up to the last that the model read.
+            that was cut off, all of them.
         next_position: (R,) int64: the position after those, as the language model counts.
     """
 
@@ -221,7 +217,7 @@ class Writer:
         return output.logits[:, -1].float()
 
     def _finished(self, rows: _Rows) -> Written:
-        """Find each row's end; where that is the token drawn last, let the model read it."""
+        """Find each row's end; where that is the token drawn last, or there is none, let the model read that token."""
         length = rows.token_ids.shape[1]
         assert rows.cache.get_seq_length() == length - 1, "one token was drawn since the last was read"
         columns = torch.arange(length, device=rows.mask.device)
@@ -229,9 +225,9 @@ class Writer:
         stops = (rows.token_ids == self._stop.eos_token_id) & (columns >= rows.prompt_length - 1)
         turn_ends = torch.isin(rows.token_ids, self._turn_ends) & (columns >= rows.prompt_length)
         last = first_index(stops | turn_ends, length)
-        if bool((last == length - 1).any()):
+        if bool((last >= length - 1).any()):
             self._read_last(rows)
-        read = torch.where(last < length, last + 1, length - 1)
+        read = torch.where(last < length, last + 1, length)
         own = (rows.mask[:, :length] == 1) & (columns < read[:, None])
         drawn = (read - rows.prompt_length)[:, None]
         return Written(

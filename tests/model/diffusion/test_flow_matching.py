@@ -149,3 +149,10 @@ def test_noise_that_is_given():
     assert torch.equal(torch.get_rng_state(), before)
     with pytest.raises(AlpamayoError, match=r"noise: expected \(3, 4\), found \(2, 4\)"):
         own.sample(3, lambda x, t: x, noise=noise)
+
+
+def test_times_and_targets_keep_float32_under_half_precision():
+    flow = FlowMatching(x_dims=(8, 2))
+    data = flow.construct_training_data(torch.zeros(4, 8, 2, dtype=torch.bfloat16))
+    assert {value.dtype for value in data.values()} == {torch.float32}
+    assert flow.compute_loss_from_pred(data, torch.zeros(4, 8, 2, dtype=torch.bfloat16)).dtype == torch.float32

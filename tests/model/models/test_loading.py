@@ -15,10 +15,9 @@ from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models import loading
 from alpamayo_r1.models.alpamayo_r1 import AlpamayoR1
 from alpamayo_r1.models.base_model import ReasoningVLA, ReasoningVLAConfig
+from alpamayo_r1.models.checkpoint_files import WEIGHTS, WEIGHTS_INDEX
 from golden_model import GOLDEN, needs_golden
 from tiny_model import BASE, SceneSpec, base_tokenizer, data_of, tiny_config, tiny_model, write_base
-
-WEIGHTS = loading.WEIGHTS
 
 
 @pytest.fixture(autouse=True)
@@ -266,14 +265,14 @@ class TestRefused:
     @pytest.mark.parametrize("shard", ["evil.bin", "../model.safetensors", "/tmp/x.safetensors"])
     def test_index_that_points_elsewhere(self, copy, shard):
         (copy / WEIGHTS).unlink()
-        (copy / loading.WEIGHTS_INDEX).write_text(json.dumps({"weight_map": {"expert.norm.weight": shard}}))
+        (copy / WEIGHTS_INDEX).write_text(json.dumps({"weight_map": {"expert.norm.weight": shard}}))
         with pytest.raises(AlpamayoError, match=r"names of \.safetensors files beside it, found "):
             AlpamayoR1.from_pretrained(copy)
 
     @pytest.mark.parametrize("content", ["[]", "{", '{"weight_map": 3}'])
     def test_broken_index(self, copy, content):
         (copy / WEIGHTS).unlink()
-        (copy / loading.WEIGHTS_INDEX).write_text(content)
+        (copy / WEIGHTS_INDEX).write_text(content)
         with pytest.raises(AlpamayoError, match="expected a JSON object with a weight_map"):
             AlpamayoR1.from_pretrained(copy)
 
@@ -337,3 +336,12 @@ class TestRefused:
         rewrite(copy, **changes)
         with pytest.raises(AlpamayoError, match=f"does not fit the configuration: .*{told}"):
             AlpamayoR1.from_pretrained(copy)
+
+
+def test_model_of_settings_alone_finds_what_they_name(tmp_path, monkeypatch):
+    """Settings keep the folder that they came from, wherever the process works."""
+    write_base(tmp_path / BASE)
+    tiny_config(tmp_path / BASE).save_pretrained(tmp_path / "checkpoint")
+    settings = AlpamayoR1Config.from_pretrained(tmp_path / "checkpoint", vlm_name_or_path=BASE)
+    monkeypatch.chdir("/")
+    assert AlpamayoR1(settings).tokenizer.convert_tokens_to_ids("<i0>") == settings.traj_token_start_idx
