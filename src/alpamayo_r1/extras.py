@@ -5,12 +5,19 @@ from typing import Any
 
 from driving_clips.errors import DatasetError
 
-_PACKAGES = ("torch", "transformers", "safetensors")
+# By the name under which each is imported.
+_PACKAGES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "transformers": "transformers",
+    "safetensors": "safetensors",
+    "PIL": "pillow",
+}
 
 
 def require() -> None:
     """Raise DatasetError with the command that installs what is missing of the extra, before anything else is done."""
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    missing = [name for module, name in _PACKAGES.items() if find_spec(module) is None]
     if missing:
         raise DatasetError(
             f"the reasoning model needs {', '.join(missing)}, not installed: pip install 'coc-toolkit[model]'"

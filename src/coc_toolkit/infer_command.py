@@ -13,8 +13,8 @@ from alpamayo_r1.infer.request import Attention, Dtype, InferRequest, Moments, S
 from alpamayo_r1.infer.results import PICTURES, PREDICTIONS, SUMMARY
 from alpamayo_r1.infer.run import InferResult, infer
 from alpamayo_r1.scenes import MODEL_CAMERAS, sorted_cameras
-from batch_runs.outcomes import DONE, EXIT_FAILED, EXIT_NOTHING, REJECTED
-from batch_runs.shards import parse_shard
+from batch_runs.outcomes import DONE, EXIT_FAILED, EXIT_NOTHING, FAILED, REJECTED
+from batch_runs.shards import WHOLE, parse_shard
 from batch_runs.terminal import say
 from coc_labeling.errors import CocLabelingError
 from driving_clips import files
@@ -97,7 +97,7 @@ def _microseconds(every: float | None) -> int | None:
 
 
 def run_inference(request: InferRequest) -> int:
-    """Predict and print what came of it; returns the exit code, 1 where scenes failed, 2 where all did.
+    """Predict and print what came of it; returns the exit code, 1 where scenes failed, 2 where none was done.
 
     Raises:
         DatasetError, CocLabelingError: nothing can be done as asked.
@@ -107,10 +107,19 @@ def run_inference(request: InferRequest) -> int:
         result = infer(request, open_predictor)
     except AlpamayoError as error:
         raise CocLabelingError(str(error)) from error
+    if _nothing_asked(request, result):
+        say("note: no scene is asked for: --keyframes and --scene_list have no moment of a clip in common.")
     say(*tell(result))
     if result.stopped is not None:
         return EXIT_FAILED if result.tally.count(DONE) else EXIT_NOTHING
+    if not result.tally.count(DONE) and (result.tally.count(REJECTED) or _nothing_asked(request, result)):
+        return EXIT_NOTHING  # a rejected scene is an honest no, but nothing came of the whole command
     return result.tally.exit_code(strict=False)
+
+
+def _nothing_asked(request: InferRequest, result: InferResult) -> bool:
+    """Return whether there was no scene at all, which one of many shards may honestly find."""
+    return request.shard == WHOLE and not any(result.tally.count(outcome) for outcome in (DONE, REJECTED, FAILED))
 
 
 def tell(result: InferResult) -> list[str]:

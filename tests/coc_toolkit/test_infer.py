@@ -56,13 +56,22 @@ def test_the_same_command_goes_on_and_another_one_does_not(coc_infer):
 
 def test_scenes_that_cannot_be_done_have_an_exit_code(coc_infer):
     result = coc_infer("--t0_us", "100")
-    assert result.exit_code == 0, "rejected is an honest no"
+    assert result.exit_code == 2, "nothing came of it"
     assert "history_too_short (2)" in result.output
+    result = coc_infer("--t0_us", "100", "--t0_us", "4000000")
+    assert result.exit_code == 0, "rejected is an honest no"
+
+
+def test_keyframes_without_a_moment_are_no_success(coc_infer, tmp_path):
+    (tmp_path / "keyframes.json").write_text("{}")
+    result = coc_infer("--keyframes", tmp_path / "keyframes.json")
+    assert result.exit_code == 2
+    assert "no scene is asked for" in result.output
 
 
 def test_where_no_clip_has_such_a_camera_it_is_said_what_to_do(coc_infer):
     result = coc_infer("--cameras", "roof")
-    assert result.exit_code == 0
+    assert result.exit_code == 2
     assert "no video of roof" in result.output
     assert "Name the cameras that the clips have" in result.output
 
@@ -86,6 +95,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(coc_infer, monkeypatc
         (["--dtype", "int3"], "expected auto, bfloat16, float32"),
         (["--attn_implementation", "magic"], "expected auto, sdpa, eager, flash_attention_2"),
         (["--top_p", "0"], "top_p=0.0"),
+        (["--max_generation_length", "1"], "max_generation_length=1: expected at least 2"),
         (["--every", "nan"], "--every nan: expected s between moments"),
         (["--every", "inf"], "--every inf"),
         (["--shard", "5/2"], "--shard"),

@@ -13,7 +13,7 @@ from alpamayo_r1.evaluation.labels import Labels
 from alpamayo_r1.evaluation.measures import KEYS
 from alpamayo_r1.evaluation.measuring import SceneResult, measured
 from alpamayo_r1.evaluation.predictions import BadLineError, RawLine, lines_of, prediction_files
-from alpamayo_r1.evaluation.sentences import Decisions
+from alpamayo_r1.evaluation.sentences import NOTHING, Decisions
 from batch_runs.outcomes import DONE, FAILED, Tally
 from batch_runs.parallel import WorkerDied, map_ordered, useful_workers
 from batch_runs.progress import progress
@@ -141,9 +141,9 @@ def _columns(scenes: Sequence[SceneResult], labels: Sequence[Decisions | None]) 
 
 
 def _agreeing(scene: SceneResult, label: Decisions | None) -> dict[str, float]:
-    """Return the shares of samples whose sentence decides what the label does."""
+    """Return the shares of samples whose sentence decides what the label does; one that cannot be read does not."""
     if label is None:
         return {}
-    speed = [own.longitudinal == label.longitudinal for own in scene.decisions]
-    lane = [own[1:] == label[1:] for own in scene.decisions]
+    speed = [own != NOTHING and own.longitudinal == label.longitudinal for own in scene.decisions]
+    lane = [own != NOTHING and own[1:] == label[1:] for own in scene.decisions]
     return {"longitudinal_agrees": sum(speed) / len(speed), "lateral_agrees": sum(lane) / len(lane)}

@@ -22,6 +22,7 @@ PREDICTIONS = "predictions.jsonl"
 LEAST_STEPS, LEAST_HISTORY = 10, 2  # meta-actions need a second of motion
 MOST_STEPS = 200
 FURTHEST_M = 100_000.0
+MOST_OFF_ORIGIN_M = 0.1  # of the pose at t0: further off, it is another frame, such as the world's
 _SHOWN = 160  # characters of a message that pydantic writes
 
 
@@ -158,7 +159,8 @@ def parse(line: RawLine) -> Scene:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise BadLineError(f"{line}: {where}: {first['msg'][:_SHOWN]}.") from error
+        found = f", found {repr(first['input'])[:_SHOWN]}" if first["type"] != "json_invalid" else ""
+        raise BadLineError(f"{line}: {where}: {first['msg'][:_SHOWN]}{found}.") from error
     if not is_legal_id(own.clip_id):
         raise BadLineError(f"{line}: clip_id: {own.clip_id[:80]!r} is no clip id.")
     if not math.isclose(own.dt, TICK_SEC):
@@ -176,6 +178,8 @@ def _scene(own: _Line) -> Scene:
     yaw = np.array(own.pred_yaw, dtype=np.float64).reshape(shape)
     if len(own.history_xy) < LEAST_HISTORY:
         raise ValueError(f"history_xy: expected at least {LEAST_HISTORY} poses, found {len(own.history_xy)}.")
+    if math.hypot(*(last := own.history_xy[-1])) > MOST_OFF_ORIGIN_M:
+        raise ValueError(f"history_xy: expected the last pose at t0, which is [0, 0] in ego's frame, found {[*last]}.")
     future = np.array(own.future_xy, dtype=np.float64).reshape(-1, 2) if own.future_xy else None
     headings = np.array(own.future_yaw, dtype=np.float64) if own.future_yaw and future is not None else None
     if future is not None and headings is not None and len(headings) != len(future):
@@ -206,10 +210,10 @@ def _shape(own: _Line) -> tuple[int, int, int]:
     for name, one in (("pred_xy", own.pred_xy), ("pred_yaw", own.pred_yaw)):
         lengths = [[len(sample) for sample in samples_of] for samples_of in one]
         if lengths != [[steps] * samples] * sets:
-            raise ValueError(
-                f"{name}: expected {sets} sets of {samples} samples of {steps} steps, found other numbers."
-            )
+            found = f"by set and sample {str(lengths)[:_SHOWN]} steps"
+            raise ValueError(f"{name}: expected {sets} sets of {samples} samples of {steps} steps, found {found}.")
     for name, texts in (("cot", own.cot), ("stopped", own.stopped)):
-        if [len(row) for row in texts] != [samples] * sets:
-            raise ValueError(f"{name}: expected {sets} sets of {samples} samples as in pred_xy, found other numbers.")
+        if (counts := [len(row) for row in texts]) != [samples] * sets:
+            found = f"{str(counts)[:_SHOWN]} samples by set"
+            raise ValueError(f"{name}: expected {sets} sets of {samples} samples as in pred_xy, found {found}.")
     return sets, samples, steps

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from alpamayo_r1.evaluation.evaluating import Evaluated
 from alpamayo_r1.evaluation.intervals import means
 from alpamayo_r1.evaluation.measures import GROUPED, KEYS
+from alpamayo_r1.evaluation.sentences import NOTHING
 from coc_labeling.agreement.decided import DECISIONS, LATERAL_WITH_DIRECTION, Channel
 from coc_labeling.agreement.resampling import RESAMPLES, Measured
 from coc_labeling.agreement.statistics import Agreement, agreement
@@ -96,21 +97,30 @@ def _groups(evaluated: Evaluated, kinds: dict[str, list[str | None]]) -> Iterato
 
 
 def _agreement(evaluated: Evaluated) -> dict[str, Agreement]:
-    """Return agreement of labels and sentences on each question; a pair per sample of a scene with a label."""
-    labelled = [row for row, label in enumerate(evaluated.labels) if label is not None]
-    if not labelled:
+    """Return agreement of labels and sentences on each question.
+
+    There is a pair for each sample of a scene with a label, but for sentences that cannot be read: those decide
+    nothing, and would agree with labels that decide nothing.
+    """
+    pairs = [
+        (row, said)
+        for row, label in enumerate(evaluated.labels)
+        if label is not None
+        for said in evaluated.scenes[row].decisions
+        if said != NOTHING
+    ]
+    if not pairs:
         return {}
     questions: dict[str, tuple[str, Sequence[str]]] = {
         Channel.LONGITUDINAL: ("longitudinal", DECISIONS[Channel.LONGITUDINAL]),
         Channel.LATERAL: ("lateral", DECISIONS[Channel.LATERAL]),
         "lateral with direction": ("lateral_with_direction", LATERAL_WITH_DIRECTION),
     }
-    samples = [len(evaluated.scenes[row].decisions) for row in labelled]
-    clip = np.repeat(evaluated.clip[labelled], samples)
+    clip = evaluated.clip[[row for row, _ in pairs]]
     found = {}
     for question, (field, names) in questions.items():
-        label = np.repeat(_numbers([evaluated.labels[row] for row in labelled], field), samples)
-        said = _numbers([one for row in labelled for one in evaluated.scenes[row].decisions], field)
+        label = _numbers([evaluated.labels[row] for row, _ in pairs], field)
+        said = _numbers([one for _, one in pairs], field)
         found[str(question)] = agreement(label, said, clip, names, RESAMPLES, SEED)
     return found
 

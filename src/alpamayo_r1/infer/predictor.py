@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jinja2 import TemplateError
 
 from alpamayo_r1 import extras
 from alpamayo_r1.errors import AlpamayoError
@@ -70,15 +71,18 @@ class ModelPredictor:
             )
             for scene in scenes
         ]
-        tokenized = self.processor.apply_chat_template(
-            messages,
-            tokenize=True,
-            add_generation_prompt=False,
-            continue_final_message=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True},
-        )
+        try:
+            tokenized = self.processor.apply_chat_template(
+                messages,
+                tokenize=True,
+                add_generation_prompt=False,
+                continue_final_message=True,
+                return_dict=True,
+                return_tensors="pt",
+                processor_kwargs={"padding": True},
+            )
+        except (TemplateError, ValueError) as error:
+            raise AlpamayoError(f"the tokenizer's chat template cannot be used: {error}") from error
         paths = [path_tensors(scene.path, _MODEL_SHAPE) for scene in scenes]
         history = {name: torch.cat([path[name] for path in paths]) for name in ("ego_history_xyz", "ego_history_rot")}
         clip = ", ".join(f"{scene.clip_id} at t0_us={scene.t0_us}" for scene in scenes)
@@ -123,6 +127,10 @@ def _device(name: str) -> Any:
         place = torch.device(name)
     except RuntimeError as error:
         raise AlpamayoError(f"device={name}: expected auto, cpu, cuda or cuda:N.") from error
+    if place.type not in ("cpu", "cuda"):
+        raise AlpamayoError(f"device={name}: expected auto, cpu, cuda or cuda:N.")
     if place.type == "cuda" and not torch.cuda.is_available():
         raise AlpamayoError(f"device={name}: there is no GPU that torch can use here. Leave it out, or use cpu.")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise AlpamayoError(f"device={name}: torch finds {torch.cuda.device_count()} GPUs here, counted from 0.")
     return place

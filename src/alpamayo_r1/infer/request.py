@@ -14,6 +14,7 @@ from driving_clips import files
 
 MODEL_NAME = "alpamayo_r1"
 CONFIG_FILE = "config.json"
+LEAST_LENGTH = 2  # tokens
 _PIECES, _PIECE_BYTES = 256, 4096  # of each file of weights
 
 
@@ -58,8 +59,13 @@ class SamplingOptions:
     max_generation_length: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("num_traj_samples", "num_traj_sets", "max_generation_length"):
+        for name in ("num_traj_samples", "num_traj_sets"):
             _at_least_one(name, getattr(self, name))
+        if self.max_generation_length < LEAST_LENGTH:
+            raise AlpamayoError(
+                f"max_generation_length={self.max_generation_length}: expected at least {LEAST_LENGTH}, the token that "
+                "ends the reasoning and one after it; 256 leaves room for words."
+            )
         if self.top_k is not None:
             _at_least_one("top_k", self.top_k)
         if not 0.0 < self.top_p <= 1.0:

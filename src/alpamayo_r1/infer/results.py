@@ -86,7 +86,7 @@ def row_of(scene: Scene, prediction: Prediction, model: ModelInfo, step_sec: flo
         "history_xy": _rounded(path.history_xyz[:, :2]),
         "future_xy": _rounded(path.future_xyz[:, :2]) if driven else None,
         "future_yaw": _rounded(np.arctan2(path.future_rot[:, 1, 0], path.future_rot[:, 0, 0])) if driven else None,
-        "problems": [*scene.notes, *_not_stopped(prediction)],
+        "problems": [*scene.notes, *_not_stopped(prediction), *_without_words(prediction)],
     }
 
 
@@ -105,6 +105,19 @@ def _not_stopped(prediction: Prediction) -> list[str]:
     total = sum(len(row) for row in prediction.stopped)
     said = f"{count} of {total} samples wrote no <|traj_future_start|>: raise max_generation_length"
     return [said] if count else []
+
+
+def _without_words(prediction: Prediction) -> list[str]:
+    """Name the samples that drive without a reasoning though they ended by themselves: it was empty, or not closed."""
+    ended = [
+        not text.strip()
+        for texts, stops in zip(prediction.cot, prediction.stopped, strict=True)
+        for text, stopped in zip(texts, stops, strict=True)
+        if stopped
+    ]
+    total = sum(len(row) for row in prediction.stopped)
+    said = f"{sum(ended)} of {total} samples wrote no reasoning up to <|cot_end|> before <|traj_future_start|>"
+    return [said] if any(ended) else []
 
 
 def _rounded(values: Floats) -> list[Any]:

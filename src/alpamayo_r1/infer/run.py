@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
+from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.infer.asked import Asked, Plan
 from alpamayo_r1.infer.picture import draw
 from alpamayo_r1.infer.projection import OTHER_LENSES
@@ -157,12 +158,14 @@ class _Run:
             predictions = predictor.predict(batch, self.request.sampling, seeds)
         except Exception as error:  # whatever a model stumbles over costs the scenes that it stumbles over
             if len(batch) > 1:
-                log.warning("%d scenes at once failed, now one by one", len(batch), exc_info=True)
+                said = f"{type(error).__name__}: {error}"
+                log.warning("%d scenes at once failed, now one by one (%s)", len(batch), said)
                 for scene in batch:
                     self._predict(predictor, [scene])
-            else:
+                return
+            if not isinstance(error, AlpamayoError):  # that one says all there is to know
                 log.exception("%s: predicting failed", batch[0].clip_id)
-                self._fail(batch[0], error)
+            self._fail(batch[0], error)
             return
         for scene, prediction in zip(batch, predictions, strict=True):
             self._write(scene, prediction)

@@ -30,6 +30,11 @@ def check_files(folder: Path) -> None:
     if (folder / "adapter_config.json").exists():
         raise AlpamayoError(f"{folder}: expected a whole model, found adapter_config.json. Merge the adapter first.")
     _check_model_type(folder / CONFIG)
+    check_weights(folder)
+
+
+def check_weights(folder: Path) -> None:
+    """Raise AlpamayoError, naming the file, where weights are missing, damaged or no safetensors."""
     for path in _weights(folder):
         _check_weights(path)
 

@@ -27,8 +27,10 @@ _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "r
 _VLM_BACKEND = "qwenvl3"
 _COUNTS = ("traj_vocab_size", "tokens_per_history_traj", "tokens_per_future_traj")
 _COUNTS_OR_NONE = ("vocab_size", "min_pixels", "max_pixels")
-_PARTS = ("traj_tokenizer_cfg", "hist_traj_tokenizer_cfg", "diffusion_cfg", "action_space_cfg", "action_in_proj_cfg")
-_PARTS += ("action_out_proj_cfg", "expert_cfg", "vlm_config", "traj_token_ids")
+_PARTS = (
+    *("traj_tokenizer_cfg", "hist_traj_tokenizer_cfg", "diffusion_cfg", "action_space_cfg", "action_in_proj_cfg"),
+    *("action_out_proj_cfg", "expert_cfg", "vlm_config", "traj_token_ids"),
+)
 _DTYPES = ("bfloat16", "float16", "float32")
 _SAID_CHARS = 500
 _OWN_CODE = "it brings code of its own, which is never run. Remove its auto_map"
@@ -77,7 +79,8 @@ def load_checkpoint(cls: Any, load: Callable[..., Any], name: str, *args: Any, *
             output_loading_info=True,
             **kwargs,
         )
-        model, info = _read(folder, loaded)
+        with _without_report():
+            model, info = _read(folder, loaded)
     _check_tensors(folder, info)
     return (model, info) if wants_info else model
 
@@ -125,33 +128,28 @@ def _check_config(config: "ReasoningVLAConfig", folder: Path) -> None:
         raise AlpamayoError(f"{folder}/config.json: transformers_weights {other!r} is not read; remove it.")
     if getattr(config, "quantization_config", None) is not None:
         raise AlpamayoError(f"{folder}/config.json: quantised checkpoints are not supported; remove the quantization.")
-    wrong = [
-        *(_other(config, key, "a number from 1") for key in _COUNTS if not _is_count(getattr(config, key))),
-        *(
-            _other(config, key, "a number from 1, or null")
-            for key in _COUNTS_OR_NONE
-            if getattr(config, key) is not None and not _is_count(getattr(config, key))
-        ),
-        *(
-            _other(config, key, "an object, or null")
-            for key in _PARTS
-            if not isinstance(getattr(config, key, None), dict | None)
-        ),
-    ]
-    if config.model_dtype not in _DTYPES:
-        wrong.append(_other(config, "model_dtype", " or ".join(_DTYPES)))
-    if not isinstance(config.vlm_name_or_path, str):
-        wrong.append(_other(config, "vlm_name_or_path", "a folder, or a name on the hub"))
-    if wrong:
+    if wrong := list(_of_other_kinds(config)):
         raise AlpamayoError(f"{folder}/config.json: {'; '.join(wrong)}.")
+
+
+def _of_other_kinds(config: "ReasoningVLAConfig") -> Iterator[str]:
+    """Yield what is wrong with settings that libraries would stumble over later."""
+    kinds: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
+        (_COUNTS, "a number from 1", _is_count),
+        (_COUNTS_OR_NONE, "a number from 1, or null", lambda value: value is None or _is_count(value)),
+        (_PARTS, "an object, or null", lambda value: value is None or isinstance(value, dict)),
+        (("model_dtype",), " or ".join(_DTYPES), lambda value: value in _DTYPES),
+        (("vlm_name_or_path",), "a folder, or a name on the hub", lambda value: isinstance(value, str)),
+    )
+    for keys, expected, fits in kinds:
+        for key in keys:
+            value = getattr(config, key, None)
+            if not fits(value):
+                yield f"{key}: expected {expected}, found {str(value)[:80]!r}"
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _other(config: "ReasoningVLAConfig", key: str, expected: str) -> str:
-    return f"{key}: expected {expected}, found {str(getattr(config, key))[:80]!r}"
 
 
 def _apply_attention(config: "ReasoningVLAConfig", wanted: str | None) -> None:
@@ -178,6 +176,21 @@ def _shape_told(entry: Any) -> str:
         return entry
     name, found, expected = entry
     return f"{name} (found {tuple(found)}, expected {tuple(expected)})"
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Leave out transformers' table of tensors that do not fit: the error lists them, and a warning is not enough."""
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
 
 
 @contextmanager
@@ -252,7 +265,7 @@ def load_tokenizer(config: "ReasoningVLAConfig") -> PreTrainedTokenizerBase:
     """
     folder = Path(config.name_or_path or "")
     if config.name_or_path and any((folder / name).is_file() for name in ("tokenizer_config.json", "tokenizer.json")):
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        tokenizer = _own_tokenizer(folder)
     else:
         tokenizer = _from_vlm(config, AutoTokenizer.from_pretrained, "tokenizer_config.json")
         tokenizer.add_tokens(config.trajectory_tokens)
@@ -261,6 +274,19 @@ def load_tokenizer(config: "ReasoningVLAConfig") -> PreTrainedTokenizerBase:
     # A processor would take them from here, in a form that transformers gives up.
     said = [tokenizer.init_kwargs.pop(key, None) for key in ("min_pixels", "max_pixels")]
     tokenizer.frame_pixels = (config.min_pixels or said[0] or MIN_PIXELS, config.max_pixels or said[1] or MAX_PIXELS)
+    return tokenizer
+
+
+def _own_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:  # whatever it stumbles over in files from somewhere
+        said = f"{type(error).__name__}: {_told(error)}"
+        raise AlpamayoError(f"{folder}: the tokenizer's files cannot be read: {said}.") from error
     return tokenizer
 
 

@@ -51,7 +51,10 @@ def _image_processor(tokenizer: PreTrainedTokenizerBase) -> Any:
     settings = dict(_QWEN3_VL)
     folder = Path(tokenizer.name_or_path or "")
     if tokenizer.name_or_path and (folder / "preprocessor_config.json").is_file():
-        saved, _ = Qwen2VLImageProcessor.get_image_processor_dict(str(folder), local_files_only=True)
+        try:
+            saved, _ = Qwen2VLImageProcessor.get_image_processor_dict(str(folder), local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise AlpamayoError(f"{folder / 'preprocessor_config.json'}: expected a JSON object: {error}") from error
         settings = {key: value for key, value in saved.items() if key not in _OLDER_NAMES}
     pixels = getattr(tokenizer, "frame_pixels", None)
     if pixels is not None or "size" not in settings:

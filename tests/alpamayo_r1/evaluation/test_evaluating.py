@@ -122,6 +122,17 @@ def test_sentences_are_compared_with_the_labels_near_them(tmp_path):
     assert found.agreement["lateral with direction"].raw.n == 6
 
 
+def test_sentences_that_cannot_be_read_agree_with_nothing(tmp_path):
+    run = write_run(tmp_path / "run", {("a", 5_100_000): decision(None, "turn", "left")})
+    lines = [scene_line([arc(), arc()], arc(), ["", "Turn left."], clip_id="a")]
+    own = evaluated(tmp_path, *lines, labels=read_labels(str(run)))
+    assert own.column("longitudinal_agrees").tolist() == [0.5], "a label without a decision on speed is no empty answer"
+    assert summarise(own).agreement["longitudinal"].raw.n == 1
+    empty = evaluated(tmp_path, scene_line([arc()], arc(), "", clip_id="a"), labels=read_labels(str(run)))
+    assert empty.column("longitudinal_agrees").tolist() == [0.0]
+    assert summarise(empty).agreement == {}
+
+
 def test_models_are_compared_scene_by_scene(tmp_path):
     base = evaluated(tmp_path, *(one(clip, 12.0) for clip in "abcdef"), name="base")
     other = evaluated(tmp_path, *(one(clip, 11.0 + n / 10) for n, clip in enumerate("bcdefg")), name="other")
@@ -191,7 +202,7 @@ def test_the_history_of_who_stands_makes_no_trouble(tmp_path):
 def test_whatever_is_predicted_is_measured(seed, size, steps, history, driven, sentence):
     random = np.random.default_rng(seed)
     walks = [(random.normal(0, size, (n, 2)), random.normal(0, 3, n)) for n in (steps, steps, driven, history)]
-    line = scene_line(walks[:2], walks[2], sentence, history=walks[3][0])
+    line = scene_line(walks[:2], walks[2], sentence, history=walks[3][0] - walks[3][0][-1])
     found = measured(RawLine("predictions.jsonl", 1, json.dumps(line).encode()))
     assert all(np.isfinite(value) for value in found.values.values())
     assert set(found.values) <= set(KEYS)

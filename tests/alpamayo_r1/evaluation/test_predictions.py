@@ -44,9 +44,11 @@ def test_what_is_not_known_may_be_missing_and_what_is_new_is_passed_over():
         ({"cot": [["a", "b"], ["c"]]}, "cot: expected 2 sets of 2 samples"),
         ({"stopped": [[True, True]]}, "stopped: expected 2 sets of 2 samples"),
         ({"history_xy": [[0.0, 0.0]]}, "history_xy: expected at least 2 poses, found 1"),
+        ({"history_xy": [[64.0, 0.0], [65.0, 0.0]]}, "the last pose at t0, which is [0, 0] in ego's frame, found [65"),
+        ({"pred_xy": None}, "pred_xy: Input should be a valid array, found None"),
         ({"future_yaw": [0.0]}, "future_yaw: expected 64 headings as in future_xy, found 1"),
         ({"history_xy": [[0.0, 1e9], [0, 0]]}, "history_xy.0.1"),
-        ({"pred_yaw": [[[0.0] * 64] * 2, [[0.0] * 64, [0.0] * 63]]}, "pred_yaw: expected 2 sets"),
+        ({"pred_yaw": [[[0.0] * 64] * 2, [[0.0] * 64, [0.0] * 63]]}, "found by set and sample [[64, 64], [64, 63]]"),
     ],
 )
 def test_bad_lines_name_file_line_and_what_is_wrong(changes, message):
@@ -66,7 +68,7 @@ def test_numbers_that_are_not_finite_are_errors():
     for bad in (np.nan, np.inf):
         line = good()
         line["pred_xy"][1][0][3][0] = bad
-        with pytest.raises(BadLineError, match=r"pred_xy\.1\.0\.3\.0"):
+        with pytest.raises(BadLineError, match=r"pred_xy\.1\.0\.3\.0: .*found (nan|inf)"):
             parse(raw(line))
 
 

@@ -281,3 +281,14 @@ def test_what_cannot_be_asked_is_said(request_of, tmp_path):
         run(request_of(checkpoint=str(tmp_path / "nowhere")))
     with pytest.raises(DatasetError, match="unknown dataset"):
         run(request_of(dataset="nothing"))
+
+
+def test_a_sample_that_drives_without_a_reasoning_is_named(request_of, tmp_path):
+    class Silent(StraightOn):
+        def predict(self, scenes, sampling, seeds):
+            found = super().predict(scenes, sampling, seeds)
+            return [replace(one, cot=[["", "Stop."]], stopped=[[True, True]]) for one in found]
+
+    run(request_of(), Silent())
+    row = rows(tmp_path / "out")[CLIPS[0], 5_100_000]
+    assert row["problems"] == ["1 of 2 samples wrote no reasoning up to <|cot_end|> before <|traj_future_start|>"]

@@ -1,4 +1,5 @@
 import json
+import re
 from shutil import copyfile, copytree
 
 import numpy as np
@@ -103,8 +104,9 @@ def test_data_types_and_attention(root, scenes):
 
 
 def test_what_cannot_be_loaded_is_said(tmp_path):
-    with pytest.raises(AlpamayoError, match="device=teapot"):
-        load_predictor(str(CHECKPOINT), "teapot")
+    for device in ("teapot", "meta", "mps"):
+        with pytest.raises(AlpamayoError, match=f"device={device}: expected auto, cpu"):
+            load_predictor(str(CHECKPOINT), device)
     if not torch.cuda.is_available():
         with pytest.raises(AlpamayoError, match="no GPU"):
             load_predictor(str(CHECKPOINT), "cuda")
@@ -112,33 +114,54 @@ def test_what_cannot_be_loaded_is_said(tmp_path):
         load_predictor(str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("config.json", b'{"model_type":'), ("config.json", b"[1]"), ("model-00002-of-00002", None)]
-)
-def test_damaged_files_are_named(tmp_path, name, content):
+@pytest.fixture
+def copied(tmp_path):
+    """The reference checkpoint and its base model, to be changed."""
     for folder in ("checkpoint", "tiny_vlm"):
         copytree(GOLDEN / folder, tmp_path / folder, copy_function=copyfile)
-    checkpoint = tmp_path / "checkpoint"
-    checkpoint.chmod(0o755)
-    (path,) = checkpoint.glob(f"{name}*")
+        (tmp_path / folder).chmod(0o755)
+    return tmp_path / "checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", b'{"model_type":'),
+        ("config.json", b"[1]"),
+        ("model-00002-of-00002.safetensors", None),
+        ("model-00002-of-00002.safetensors", b""),
+        ("preprocessor_config.json", b"{"),
+        ("tokenizer_config.json", b"[1]"),
+    ],
+)
+def test_damaged_files_are_named(copied, name, content):
+    path = copied / name
     path.write_bytes(path.read_bytes()[:100_000] if content is None else content)
-    with pytest.raises(AlpamayoError, match="checkpoint cannot be read") as raised:
-        load_predictor(str(checkpoint))
-    assert str(checkpoint) in str(raised.value)
+    with pytest.raises(AlpamayoError) as raised:
+        load_predictor(str(copied))
+    assert str(copied) in str(raised.value)
+    assert name in str(raised.value) or "the tokenizer's files cannot be read" in str(raised.value)
 
 
-def test_too_few_tokens_are_refused_with_the_clip(root, tmp_path):
-    request = infer_request(
-        CHECKPOINT,
-        root,
-        tmp_path / "out",
-        sampling=SamplingOptions(num_traj_samples=1, max_generation_length=1),
-        moments=Moments(t0s_us=(5_100_000,)),
-    )
+def test_too_few_tokens_are_refused_with_the_number():
+    with pytest.raises(AlpamayoError, match="max_generation_length=1: expected at least 2"):
+        SamplingOptions(max_generation_length=1)
+
+
+def test_what_the_model_refuses_is_said_with_the_clip_and_no_traceback(root, copied, tmp_path, caplog):
+    config = copied / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"tokens_per_history_traj": 12}))
+    request = infer_request(copied, root, tmp_path / "out", sampling=SHORT, moments=Moments(t0s_us=(5_100_000,)))
     result = infer(request, open_predictor)
     (said, *_) = result.tally.by_reason["failed"]["model"].values()
-    assert "max_generation_length" in said
-    assert "found 1" in said
+    assert re.match(r"clip \S+ at t0_us=5100000: prompt: expected 48 placeholders", said)
+    assert not caplog.records
+
+
+def test_a_chat_template_that_cannot_be_used_is_said(root, copied, scenes):
+    (copied / "chat_template.jinja").write_text("{% if")
+    with pytest.raises(AlpamayoError, match="chat template cannot be used"):
+        load_predictor(str(copied)).predict(scenes[:1], SHORT, [1])
 
 
 def test_the_example_prints_reasoning_and_min_ade(root, capsys):

@@ -290,6 +290,64 @@ class TestRefused:
             AlpamayoR1.from_pretrained(copy)
         assert not (tmp_path / "ran").exists()
 
+    def test_what_is_refused_is_named_with_its_folder(self, copy):
+        rewrite(copy, diffusion_cfg={"_target_": "os.system"})
+        with pytest.raises(AlpamayoError, match=str(copy)):
+            AlpamayoR1.from_pretrained(copy)
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("traj_vocab_size", "many"),
+            ("tokens_per_history_traj", -1),
+            ("min_pixels", "x"),
+            ("model_dtype", "float99"),
+            ("expert_cfg", [1]),
+            ("model_type", "llama"),
+        ],
+    )
+    def test_settings_of_other_kinds(self, copy, key, value):
+        rewrite(copy, **{key: value})
+        with pytest.raises(AlpamayoError, match=rf"config\.json: {key}: expected .*, found") as raised:
+            AlpamayoR1.from_pretrained(copy)
+        assert str(copy) in str(raised.value)
+
+    @pytest.mark.parametrize("changes", [{"dtype": "os.system"}, {"vlm_config": {"text_config": 5}}])
+    def test_what_libraries_stumble_over(self, copy, changes):
+        rewrite(copy, **changes)
+        with pytest.raises(AlpamayoError, match="the checkpoint cannot be read"):
+            AlpamayoR1.from_pretrained(copy)
+
+    def test_tokenizer_with_code_of_its_own(self, copy, tmp_path):
+        path = copy / "tokenizer_config.json"
+        own = {"auto_map": {"AutoTokenizer": ["evil.T", "evil.T"]}, "tokenizer_class": "EvilTokenizer"}
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | own))
+        (copy / "evil.py").write_text(f"open('{tmp_path}/ran', 'w')")
+        with pytest.raises(AlpamayoError, match="code of its own, which is never run") as raised:
+            AlpamayoR1.from_pretrained(copy)
+        assert "trust_remote_code" not in str(raised.value)
+        assert not (tmp_path / "ran").exists()
+
+    def test_tensors_that_are_no_plain_numbers(self, copy):
+        def change(tensors):
+            tensors["action_out_proj.weight"] = tensors["action_out_proj.weight"].to(torch.int8)
+
+        self.change_tensors(copy, change)
+        with pytest.raises(AlpamayoError, match=r"expected tensors of F64.*found action_out_proj\.weight \(I8\)"):
+            AlpamayoR1.from_pretrained(copy)
+
+    def test_pickle_under_another_name(self, copy):
+        torch.save({}, copy / WEIGHTS)
+        with pytest.raises(AlpamayoError, match=f"{WEIGHTS}: the checkpoint cannot be read: expected a whole"):
+            AlpamayoR1.from_pretrained(copy)
+
+    def test_index_without_metadata(self, model, tmp_path):
+        model.save_pretrained(tmp_path, max_shard_size="200KB")
+        path = tmp_path / WEIGHTS_INDEX
+        path.write_text(json.dumps({"weight_map": json.loads(path.read_text("utf-8"))["weight_map"]}))
+        with pytest.raises(AlpamayoError, match='expected "metadata" beside weight_map'):
+            AlpamayoR1.from_pretrained(tmp_path)
+
     def test_part_that_is_missing(self, copy):
         rewrite(copy, action_in_proj_cfg=None)
         with pytest.raises(AlpamayoError, match="action_in_proj_cfg: expected a _target_"):
