@@ -17,6 +17,9 @@ from alpamayo_r1.scenes import Scene, SceneShape
 _MODEL_SHAPE = SceneShape()
 
 
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's, the CPU's
+
+
 @dataclass(frozen=True)
 class ModelPredictor:
     """A loaded model.
@@ -35,11 +38,20 @@ class ModelPredictor:
         Each scene is drawn with its own seed, whoever else is in its batch.
 
         Raises:
-            AlpamayoError: scenes or options that the model cannot use.
+            AlpamayoError: scenes or options that the model cannot use, or more than there is memory for.
         """
-        xyz, rot, extra = self.model.sample_trajectories_from_data_with_vlm_rollout(
-            data=self._inputs(scenes), **sampling.arguments(), return_extra=True, seeds=seeds
-        )
+        try:
+            xyz, rot, extra = self.model.sample_trajectories_from_data_with_vlm_rollout(
+                data=self._inputs(scenes), **sampling.arguments(), return_extra=True, seeds=seeds
+            )
+        except RuntimeError as error:
+            if not any(words in str(error) for words in _OUT_OF_MEMORY):
+                raise
+            rows = f"{len(scenes)} x {sampling.num_traj_sets} x {sampling.num_traj_samples}"
+            raise AlpamayoError(
+                f"{self.model.device}: not enough memory for {rows} scenes, sets and samples at once. Lower batch_size, "
+                f"num_traj_samples or num_traj_sets. ({str(error).splitlines()[0][:200]})"
+            ) from error
         places, turns = xyz.float().cpu().numpy(), rot.float().cpu().numpy()
         yaw = np.arctan2(turns[..., 1, 0], turns[..., 0, 0])
         return [

@@ -177,6 +177,7 @@ class Writer:
         for step in range(max_length):
             if step:
                 logits = self._read_last(rows)
+            _check_finite(logits, step)
             drawn = self._randomness.tokens(processor(rows.token_ids, logits).softmax(dim=-1))
             drawn = drawn.masked_fill(ended, self._pad_token_id)
             rows.token_ids = torch.cat([rows.token_ids, drawn[:, None]], dim=1)
@@ -236,4 +237,12 @@ class Writer:
             cache=rows.cache,
             open_columns=own[:, : rows.cache.get_seq_length()],
             next_position=(rows.start + drawn)[:, 0],
+        )
+
+
+def _check_finite(logits: Tensor, step: int) -> None:
+    if bool(logits.isnan().any()):  # drawing from it would stop a GPU for good
+        raise AlpamayoError(
+            f"the language model gives NaN for token {step + 1} of what it writes. Its weights are damaged, or the data "
+            "type is too narrow for them: try dtype=float32."
         )

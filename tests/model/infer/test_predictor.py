@@ -179,3 +179,10 @@ def test_the_example_says_which_reasonings_are_not_at_their_end(root, capsys, mo
     arguments = ["--checkpoint", str(CHECKPOINT), "--data_dir", str(root), "--num_traj_samples", "2"]
     assert test_inference.main(arguments) == 0
     assert "note: 2 of 2 reasonings were not at their end after 3 tokens" in capsys.readouterr().out
+
+
+def test_too_many_samples_say_what_to_lower(predictor, scenes):
+    with pytest.raises(
+        AlpamayoError, match="cpu: not enough memory for 1 x 1 x 1000000000 scenes, .* Lower batch_size"
+    ):
+        predictor.predict(scenes[:1], SamplingOptions(num_traj_samples=10**9), [1])

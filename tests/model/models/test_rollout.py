@@ -166,6 +166,15 @@ def test_sampling_that_cannot_be(changes, message):
         Sampling(**({"top_p": 0.98, "top_k": None, "temperature": 0.6, "max_length": 256} | changes))
 
 
+def test_a_model_that_gives_no_numbers_is_said(model):
+    handle = model.vlm.lm_head.register_forward_hook(lambda _, __, logits: logits * float("nan"))
+    try:
+        with pytest.raises(AlpamayoError, match="the language model gives NaN for token 1"):
+            written(model, data_of(model, SceneSpec()), 1, Sampling(0.98, None, 0.6, 8))
+    finally:
+        handle.remove()
+
+
 def test_counts_of_numpy_will_do():
     assert Sampling(0.98, np.int64(3), 0.6, np.int64(8)).processors()
 
