@@ -49,7 +49,7 @@ class ModelPredictor:
                 raise
             rows = f"{len(scenes)} x {sampling.num_traj_sets} x {sampling.num_traj_samples}"
             raise AlpamayoError(
-                f"{self.model.device}: not enough memory for {rows} scenes, sets and samples at once. Lower batch_size, "
+                f"{self.model.device}: not enough memory for {rows} scenes, sets and samples. Lower batch_size, "
                 f"num_traj_samples or num_traj_sets. ({str(error).splitlines()[0][:200]})"
             ) from error
         places, turns = xyz.float().cpu().numpy(), rot.float().cpu().numpy()

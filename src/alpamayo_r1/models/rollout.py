@@ -243,6 +243,6 @@ class Writer:
 def _check_finite(logits: Tensor, step: int) -> None:
     if bool(logits.isnan().any()):  # drawing from it would stop a GPU for good
         raise AlpamayoError(
-            f"the language model gives NaN for token {step + 1} of what it writes. Its weights are damaged, or the data "
-            "type is too narrow for them: try dtype=float32."
+            f"the language model gives NaN for token {step + 1} of what it writes. Its weights are damaged, or the "
+            "data type is too narrow for them: try dtype=float32."
         )

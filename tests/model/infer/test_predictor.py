@@ -182,7 +182,5 @@ def test_the_example_says_which_reasonings_are_not_at_their_end(root, capsys, mo
 
 
 def test_too_many_samples_say_what_to_lower(predictor, scenes):
-    with pytest.raises(
-        AlpamayoError, match="cpu: not enough memory for 1 x 1 x 1000000000 scenes, .* Lower batch_size"
-    ):
+    with pytest.raises(AlpamayoError, match=r"cpu: not enough memory for 1 x 1 x 1000000000 scenes, .* batch_size"):
         predictor.predict(scenes[:1], SamplingOptions(num_traj_samples=10**9), [1])
