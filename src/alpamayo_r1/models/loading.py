@@ -82,6 +82,7 @@ def load_checkpoint(cls: Any, load: Callable[..., Any], name: str, *args: Any, *
         with _without_report():
             model, info = _read(folder, loaded)
     _check_tensors(folder, info)
+    _check_statistics(folder, model)
     return (model, info) if wants_info else model
 
 
@@ -159,6 +160,16 @@ def _apply_attention(config: "ReasoningVLAConfig", wanted: str | None) -> None:
         raise AlpamayoError("attn_implementation 'flash_attention_2' is not installed here: pip install flash-attn")
     config.attn_implementation = wanted
     config._attn_implementation = wanted
+
+
+def _check_statistics(folder: Path, model: Any) -> None:
+    """Refuse an action space that would make the same trajectory of all actions, or none."""
+    for name, value in model.named_buffers():
+        if name.startswith("action_space.") and not (value.isfinite() and (value > 0 or not name.endswith("_std"))):
+            raise AlpamayoError(
+                f"{folder}: {name}: expected a {'positive' if name.endswith('_std') else 'finite'} number, found "
+                f"{float(value)}. The weights are damaged: fetch them again."
+            )
 
 
 def _check_tensors(folder: Path, info: dict[str, Any]) -> None:

@@ -403,3 +403,14 @@ def test_model_of_settings_alone_finds_what_they_name(tmp_path, monkeypatch):
     settings = AlpamayoR1Config.from_pretrained(tmp_path / "checkpoint", vlm_name_or_path=BASE)
     monkeypatch.chdir("/")
     assert AlpamayoR1(settings).tokenizer.convert_tokens_to_ids("<i0>") == settings.traj_token_start_idx
+
+
+@pytest.mark.parametrize(("name", "value"), [("accel_std", 0.0), ("curvature_mean", float("nan"))])
+def test_an_action_space_without_numbers_is_refused(saved, tmp_path, name, value):
+    shutil.copytree(saved, tmp_path / "copy")
+    path = tmp_path / "copy" / WEIGHTS
+    tensors = load_file(path)
+    tensors[f"action_space.{name}"] = torch.tensor(value)
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(AlpamayoError, match=rf"copy: action_space\.{name}: expected a \w+ number, found {value}"):
+        AlpamayoR1.from_pretrained(tmp_path / "copy")
