@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from coc_toolkit.cli_model import evaluate, infer
+from coc_toolkit.cli_model import evaluate, infer, train
 from coc_toolkit.cli_review import review
 from coc_toolkit.ending import end
 
@@ -114,6 +114,7 @@ def run(
     end(lambda: run_and_report(request).exit_code)
 
 
+app.add_typer(train, name="train")
 app.command()(infer)
 app.command()(evaluate)
 

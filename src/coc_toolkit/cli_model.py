@@ -1,10 +1,34 @@
-"""``coc infer`` and ``coc evaluate``, the reasoning model's commands: their options."""
+"""``coc train``, ``coc infer`` and ``coc evaluate``, the reasoning model's commands: their options."""
 
 from typing import Annotated
 
 import typer
 
 from coc_toolkit.ending import end
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+train = typer.Typer(
+    help="Fine-tune the reasoning model on labels. With several GPUs: accelerate launch -m coc_toolkit train stage1 "
+    "key=value ...",
+    no_args_is_help=True,
+)
+
+
+@train.command(context_settings=_PASS_ON, add_help_option=False)
+def stage1(context: typer.Context) -> None:
+    """The vision-language model learns reasoning and discrete trajectories. Keys: coc train stage1 --help."""
+    from coc_toolkit.train_command import main
+
+    raise typer.Exit(main("stage1", context.args))
+
+
+@train.command(context_settings=_PASS_ON, add_help_option=False)
+def stage2(context: typer.Context) -> None:
+    """The expert learns to drive from the frozen model. Keys: coc train stage2 --help."""
+    from coc_toolkit.train_command import main
+
+    raise typer.Exit(main("stage2", context.args))
 
 
 def infer(

@@ -23,6 +23,7 @@ EXTRAS = {
     "vllm": (("vllm",), "local models on a GPU, in process"),
     "review": (("fastapi", "uvicorn", "av"), "review of labels in the browser: coc review"),
     "model": (("torch", "transformers", "accelerate", "safetensors"), "the reasoning model: coc infer"),
+    "train": (("torch", "transformers", "accelerate", "tensorboard"), "fine-tuning of the reasoning model: coc train"),
     "ray": (("ray",), "many machines (in a later version)"),
     "pai": (("physical-ai-av",), "download of the Physical AI AV dataset (in a later version)"),
     "rerun": (("rerun-sdk",), "recordings for the Rerun viewer: coc export-rerun"),

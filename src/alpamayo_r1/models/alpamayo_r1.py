@@ -68,8 +68,19 @@ class AlpamayoR1(ReasoningVLA):
 
     def __init__(self, config: AlpamayoR1Config) -> None:
         super().__init__(config)
-        text_config = self.vlm.config.text_config
-        self.expert = build_expert(text_config, config.expert_cfg)
+        self.build_expert_parts()
+        if not config.keep_same_dtype:
+            self._keep_in_fp32_modules_strict = [
+                *self._keep_in_fp32_modules_strict,
+                "action_in_proj",
+                "action_out_proj",
+            ]
+        self.post_init()
+
+    def build_expert_parts(self) -> None:
+        """Make what the language model has not, with random weights: the expert, its projections, what actions mean."""
+        config = self.config
+        self.expert = build_expert(self.vlm.config.text_config, config.expert_cfg)
         hidden = self.expert.config.hidden_size
         with torch.device("cpu"):
             self.action_space = instantiate(_needed(config, "action_space_cfg"))
@@ -79,13 +90,6 @@ class AlpamayoR1(ReasoningVLA):
         self.action_out_proj = instantiate(
             _needed(config, "action_out_proj_cfg"), in_features=hidden, out_features=dims[-1]
         )
-        if not config.keep_same_dtype:
-            self._keep_in_fp32_modules_strict = [
-                *self._keep_in_fp32_modules_strict,
-                "action_in_proj",
-                "action_out_proj",
-            ]
-        self.post_init()
 
     def set_attn_implementation(self, attn_implementation: str | dict[str, str], **kwargs: Any) -> None:
         """Change the attention of all parts, and what is saved; the expert never gets one that knows no masks."""
@@ -93,7 +97,7 @@ class AlpamayoR1(ReasoningVLA):
         self.expert.config._attn_implementation = expert_attention(self.expert.config._attn_implementation)
 
     def forward(self, **batch: Any) -> TrainingOutput:
-        """Return the expert's loss of a batch: ``flow_matching_loss``. That of the language model is ``language_loss``."""
+        """Return the expert's loss of a batch: ``flow_matching_loss``; ``language_loss`` is the language model's."""
         return self.flow_matching_loss(**batch)
 
     def flow_matching_loss(
@@ -107,7 +111,7 @@ class AlpamayoR1(ReasoningVLA):
         seeds: Sequence[int] | None = None,
         **other: Any,
     ) -> TrainingOutput:
-        """Return how far the expert's vector field is from that to the actions which were driven: ``|v - (a - noise)|^2``.
+        """Return how far the expert's vector field v is from that to the actions a driven: ``|v - (a - noise)|^2``.
 
         What the vision-language model has read gets no gradients. Each row is read up to its own
         ``<|traj_future_start|>``; one without is left out of the loss.
@@ -137,30 +141,27 @@ class AlpamayoR1(ReasoningVLA):
             tuple(pose[:, 0].to(self.device) for pose in check_poses(poses, name))
             for name in ("ego_history", "ego_future")
         )
-        with torch.autocast(self.device.type, enabled=False):
-            actions = self.action_space.traj_to_action(*history, *future)
+        actions = self.action_space.traj_to_action(*history, *future)
         drawn = drawn_for(seeds, actions, self.diffusion.construct_training_data)
-        causal = not self.config.expert_non_causal_attention
-        dtype = self._expert_dtype
-        # Computed again for its gradient, a layer would find another attention than before.
-        groups = not any(layer.gradient_checkpointing for layer in self.expert.layers)
-        with grouped(*([self.expert.config] if groups and self.expert.config._attn_implementation == "sdpa" else [])):
-            field = self.vector_field(
-                drawn["noisy_x"],
-                drawn["timesteps"],
-                context.cache,
-                action_mask(context.open_columns, actions.shape[1], dtype, causal=causal),
-                action_positions(context.next_position, actions.shape[1]),
-            )
+        field = self._field_after(context, drawn["noisy_x"], drawn["timesteps"])
+        rows = [{key: part[row : row + 1] for key, part in drawn.items()} for row in range(len(actions))]
         losses = torch.stack(
-            [
-                self.diffusion.compute_loss_from_pred({key: part[row : row + 1] for key, part in drawn.items()}, own)
-                for row, own in enumerate(field.split(1))
-            ]
+            [self.diffusion.compute_loss_from_pred(own, found) for own, found in zip(rows, field.split(1), strict=True)]
         )
         ended = context.ended
         loss = losses[ended].mean() if bool(ended.any()) else losses.sum() * 0.0
         return TrainingOutput(loss=loss, row_losses=losses.detach().where(ended, 0.0), counts=ended.to(torch.int64))
+
+    def _field_after(self, context: Context, x: Tensor, t: Tensor) -> Tensor:
+        """Return the expert's vector field (R, waypoints, channels) at noisy actions after what was read."""
+        config = self.expert.config
+        # A layer that is computed again for its gradient would find another attention then.
+        again = any(layer.gradient_checkpointing for layer in self.expert.layers)
+        by_groups = [config] if config._attn_implementation == "sdpa" and not again else []
+        causal = not self.config.expert_non_causal_attention
+        mask = action_mask(context.open_columns, x.shape[1], self._expert_dtype, causal=causal)
+        with grouped(*by_groups):
+            return self.vector_field(x, t, context.cache, mask, action_positions(context.next_position, x.shape[1]))
 
     def read_context(self, data: Mapping[str, Any]) -> Context:
         """Return what the vision-language model reads of conversations, up to each row's ``<|traj_future_start|>``.
