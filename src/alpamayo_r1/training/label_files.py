@@ -13,7 +13,7 @@ from coc_labeling.export.drives import Drives
 from coc_labeling.export.folder import MANIFEST, earlier_files
 from coc_labeling.export.reasoning_parquet import PATH as REASONING_FILE
 from coc_labeling.export.selection import Selection
-from coc_labeling.export.sources import GeneratedLabels
+from coc_labeling.export.sources import GeneratedLabels, experiments_of
 from coc_labeling.results import LABELS
 from coc_labeling.saved_config import saved_config
 from driving_clips import files
@@ -78,10 +78,12 @@ def rows_of(path: str) -> Iterator[Row | Unusable]:
         return _of_run(path)
     if files.is_file(reasoning):
         return _of_parquet(reasoning)
+    if within := experiments_of(path):
+        raise AlpamayoError(f"{path}: a folder of coc run. Its labels are in {' or '.join(within)}: give that.")
     found = "a folder without them" if files.is_dir(path) else "no such file or folder"
     raise AlpamayoError(
         f"{path}: expected labels: a parquet file of reasoning, a folder with {REASONING_FILE}, an export of coc "
-        f"export (--format {', '.join((*_READ_FORMATS, 'reasoning-parquet'))}) or a run of coc run; found {found}."
+        f"export (--format {', '.join((*_READ_FORMATS, 'reasoning-parquet'))}) or an experiment of Step 3; found {found}."
     )
 
 

@@ -115,6 +115,15 @@ def refuse_other_folders(run_dir: str) -> None:
         return
     if any(name.startswith("labels.") for name in files.list_names(run_dir, ".parquet")):
         raise CocLabelingError(f"{run_dir}: its shards are not merged yet. Run coc merge {run_dir} first.")
+    if within := experiments_of(run_dir):
+        raise CocLabelingError(f"{run_dir}: a folder of coc run. Its labels are in {' or '.join(within)}: give that.")
     raise CocLabelingError(
         f"{run_dir}: no {LABELS} in it. Expected an experiment folder of Step 3; records of another tool have no table."
     )
+
+
+def experiments_of(folder: str) -> list[str]:
+    """Return the experiment folders with labels that ``coc run`` has made in its folder, the latest first."""
+    experiments = files.join(folder, "experiments")
+    runs = [files.join(experiments, name) for name in reversed(files.list_folders(experiments))]
+    return [run for run in runs if files.exists(files.join(run, LABELS))]

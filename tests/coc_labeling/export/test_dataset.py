@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import re
 from importlib.metadata import version
 
@@ -255,6 +256,12 @@ def test_where_nothing_is_left_it_says_what_to_do(run, tmp_path):
 def test_a_folder_without_labels_is_no_run(tmp_path):
     with pytest.raises(CocLabelingError, match=r"no labels.parquet in it"):
         exported(tmp_path, tmp_path / "out")
+
+
+def test_a_folder_of_all_steps_names_the_run_in_it(run, tmp_path):
+    shutil.copytree(run, tmp_path / "all" / "experiments" / "20261128_120000_rules")
+    with pytest.raises(CocLabelingError, match=r"a folder of coc run\. .*experiments/20261128_120000_rules: give that"):
+        exported(tmp_path / "all", tmp_path / "out")
 
 
 def test_the_card_says_what_a_calibrated_risk_is(run, tmp_path):
