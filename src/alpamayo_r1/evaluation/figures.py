@@ -67,6 +67,42 @@ def distribution_figure(summaries: Sequence[Summary], key: str) -> str | None:
         return to_data_uri(figure)
 
 
+def checkpoints_figure(summaries: Sequence[Summary], steps: Sequence[int] | None, key: str) -> str:
+    """Return a measure over checkpoints with its intervals as a data URI.
+
+    Args:
+        summaries: of the checkpoints.
+        steps: at which step of the training each was taken; None where that is not known, and their order counts.
+        key: the measure.
+    """
+    factor = 100.0 if BY_KEY[key].unit == "%" else 1.0
+    places = list(range(1, len(summaries) + 1)) if steps is None else list(steps)
+    with styled():
+        title = f"{BY_KEY[key].title} ({BY_KEY[key].unit})"
+        figure, axes = _plot(_WIDTH / 1.35, 230.0, "step" if steps else "in the order given", title)
+        known = [
+            (x, m, n)
+            for n, (x, own) in enumerate(zip(places, summaries, strict=True))
+            if (m := own.total[key]).value is not None
+        ]
+        if steps is not None:  # models that are not of one training have no line in common
+            ordered = sorted((x, float(m.value or 0.0) * factor) for x, m, _ in known)
+            axes.plot(*zip(*ordered, strict=True), color=MUTED, lw=1.2, zorder=1)
+        for x, measured, number in known:
+            colour, ends = colour_of(number), (measured.low, measured.high)
+            if ends[0] is not None and ends[1] is not None:
+                axes.plot([x, x], [ends[0] * factor, ends[1] * factor], color=colour, lw=1.6, solid_capstyle="butt")
+            axes.plot(x, float(measured.value or 0.0) * factor, marker="o", markersize=5, color=colour)
+        axes.set_xticks(places)
+        axes.set_xlim(min(places) - 0.08 * _span(places), max(places) + 0.08 * _span(places))
+        axes.set_ylim(bottom=0.0, top=102.0 if factor > 1 else None)
+        return to_data_uri(figure)
+
+
+def _span(places: Sequence[int]) -> int:
+    return max(places) - min(places) or 1
+
+
 def groups_figure(groups: Sequence[Sequence[Group]], key: str) -> str | None:
     """Return a measure of groups of scenes with its intervals, models side by side; None where no group has it.
 

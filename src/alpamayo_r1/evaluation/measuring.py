@@ -1,7 +1,7 @@
 """Everything that is measured of one scene."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from alpamayo_r1.evaluation.comfort import comfort_measures
@@ -11,7 +11,29 @@ from alpamayo_r1.evaluation.displacement import displacement_measures
 from alpamayo_r1.evaluation.diversity import diversity_measures
 from alpamayo_r1.evaluation.predictions import BadLineError, RawLine, Scene, parse
 from alpamayo_r1.evaluation.scenarios import scenario_of
-from alpamayo_r1.evaluation.sentences import Decisions, decided_by_sentence
+from alpamayo_r1.evaluation.sentences import MOST_CHARS, Decisions, decided_by_sentence
+from coc_labeling.checks.base import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A claim of a sentence that its own trajectory speaks against.
+
+    Attributes:
+        sample: its number, set after set.
+        sentence: as the model wrote it, cut where the parser stops reading.
+        check: which check found it.
+        claim: in a few words.
+        reason: what speaks against it, in words.
+        severity: how grave it is, 0 to 1.
+    """
+
+    sample: int
+    sentence: str
+    check: str
+    claim: str
+    reason: str
+    severity: float
 
 
 @dataclass(frozen=True)
@@ -27,7 +49,8 @@ class SceneResult:
         scenario: classes of the scene by kind of class.
         decisions: of each sample's sentence.
         fits: of each sample, how its sentence and its trajectory fit.
-        severity: how grave the gravest contradiction of a sentence by its own trajectory is.
+        contradictions: of all samples that are contradicted, each claim that is.
+        severity: how grave the gravest contradiction is, slight ones of samples that are unclear included.
         problems: how many the model's run noted.
     """
 
@@ -40,6 +63,7 @@ class SceneResult:
     scenario: dict[str, str]
     decisions: tuple[Decisions, ...]
     fits: tuple[str, ...]
+    contradictions: tuple[Contradiction, ...]
     severity: float
     problems: int
 
@@ -89,6 +113,16 @@ def _text_measures(judged: Sequence[Judged]) -> dict[str, float]:
     return values
 
 
+def _contradictions(scene: Scene, judged: Sequence[Judged]) -> Iterator[Contradiction]:
+    for sample, (text, one) in enumerate(zip(scene.cot, judged, strict=True)):
+        if one.fit is not Fit.CONTRADICTED:
+            continue
+        for finding in one.findings:
+            if finding.verdict is Verdict.CONTRADICTED:
+                told = (finding.check, finding.about, finding.reason, finding.severity)
+                yield Contradiction(sample, text[:MOST_CHARS], *told)
+
+
 def measured(line: RawLine) -> SceneResult:
     """Return what is measured of a line.
 
@@ -112,6 +146,7 @@ def measured(line: RawLine) -> SceneResult:
         scenario,
         tuple(decided_by_sentence(one.reading) for one in judged),
         tuple(str(one.fit) for one in judged),
+        tuple(_contradictions(scene, judged)),
         max(one.severity for one in judged),
         len(scene.problems),
     )

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alpamayo_r1.evaluation import comfort, corridor
-from alpamayo_r1.evaluation.comparing import Comparison
+from alpamayo_r1.evaluation.comparing import Comparison, verdict
 from alpamayo_r1.evaluation.consistency import CLEAR
 from alpamayo_r1.evaluation.displacement import BOX_M, HORIZONS_SEC
 from alpamayo_r1.evaluation.evaluating import Evaluated
 from alpamayo_r1.evaluation.labels import NEAR_US
 from alpamayo_r1.evaluation.measures import KEYS
+from alpamayo_r1.evaluation.steps import step_of
 from alpamayo_r1.evaluation.summarising import SEED, Group, Summary
 from batch_runs.outcomes import FAILED
 from coc_labeling.agreement.decided import DECISIONS, LATERAL_WITH_DIRECTION, Channel
@@ -61,6 +62,7 @@ def _summary(own: Summary) -> dict[str, Any]:
     messages = [message for reason in failed.values() for message in reason.values()]
     return {
         "name": evaluated.name,
+        "step": step_of(evaluated.name),
         "files": list(evaluated.paths),
         "models": evaluated.models,
         "scenes": len(evaluated),
@@ -76,6 +78,7 @@ def _summary(own: Summary) -> dict[str, Any]:
         "total": _measures(own.total),
         "by_decision": [_group(group) for group in own.by_decision],
         "by_scenario": [_group(group) for group in own.by_scenario],
+        "by_said": [_group(group) for group in own.by_said],
         "agreement": {question: one.as_dict() for question, one in own.agreement.items()},
     }
 
@@ -94,6 +97,16 @@ def _group(group: Group) -> dict[str, Any]:
     }
 
 
+def _differences(differences: dict[str, Measured]) -> dict[str, Any]:
+    return {
+        key: measured.as_dict() | {"verdict": verdict(key, measured) or None} for key, measured in differences.items()
+    }
+
+
+def _group_of_differences(group: Group) -> dict[str, Any]:
+    return _group(group) | {"measures": _differences(group.measures)}
+
+
 def _comparison(own: Comparison) -> dict[str, Any]:
     return {
         "base": own.base,
@@ -103,9 +116,9 @@ def _comparison(own: Comparison) -> dict[str, Any]:
         "only_base": own.only_base,
         "only_other": own.only_other,
         "notices": list(own.notices),
-        "differences": {
-            key: measured.as_dict() | {"verdict": own.verdict(key) or None} for key, measured in own.differences.items()
-        },
+        "differences": _differences(own.differences),
+        "by_decision": [_group_of_differences(group) for group in own.by_decision],
+        "by_scenario": [_group_of_differences(group) for group in own.by_scenario],
     }
 
 

@@ -27,6 +27,7 @@ LEFT_EDGE, RIGHT_EDGE, TOP, BOTTOM = 44.0, 390.0, 10.0, 382.0
 LEAST_REACH_M = 12.0
 MARKS_SEC = (1, 3, 5)
 MARK_PX = 17.0
+MOST_NUMBERED, END_PX = 16, 8.0  # samples; more are no longer told apart
 _MARK: dict[str, Any] = {"fontsize": 6.5, "color": MUTED, "zorder": 6}
 FIT_COLOURS = {Fit.CONSISTENT: FASTER, Fit.CONTRADICTED: RIGHT, Fit.UNCLEAR: UNKNOWN, Fit.UNREADABLE: "#8b97a4"}
 CORRIDOR = "#eef1f4"
@@ -79,8 +80,20 @@ def plan_figure(worst: WorstScene) -> str:
             if lines:
                 ends = np.array([line[-1] for line in lines])
                 axes.plot(*ends.T, linestyle="none", marker="o", markersize=3.2, color=colour, zorder=5)
+        _number_ends(axes, chart, worst)
         draw_polygons(axes, [chart.placed(ego_outline())], INK, PAPER, 0.8, zorder=6)
         return to_data_uri(figure)
+
+
+def _number_ends(axes: Axes, chart: _Chart, worst: WorstScene) -> None:
+    """Write the number of each sample, from 1, beyond its last point, so that sentences find their trajectories."""
+    if not 1 < len(worst.judged) <= MOST_NUMBERED:
+        return
+    for number, (xy, judged) in enumerate(zip(worst.scene.flat_xy, worst.judged, strict=True), start=1):
+        line = chart.pixels(xy)
+        (across, up), (x, y) = _beside(line, len(line) - 1), line[-1]
+        beyond = x + up * END_PX, y - across * END_PX  # the direction to the right, turned to ahead
+        axes.text(*beyond, str(number), ha="center", va="center", **_MARK | {"color": FIT_COLOURS[judged.fit]})
 
 
 def _draw_driven(axes: Axes, chart: _Chart, worst: WorstScene) -> None:

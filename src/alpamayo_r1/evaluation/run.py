@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from alpamayo_r1.evaluation.comparing import Comparison, compare
+from alpamayo_r1.evaluation.contradictions import write_contradictions
 from alpamayo_r1.evaluation.errors import EvaluationError
 from alpamayo_r1.evaluation.evaluating import Evaluated, evaluate_files
+from alpamayo_r1.evaluation.gallery import write_gallery
 from alpamayo_r1.evaluation.labels import read_labels
 from alpamayo_r1.evaluation.output import as_dict, write_json, write_scenes
 from alpamayo_r1.evaluation.page import write_page
@@ -15,6 +17,7 @@ from batch_runs.shards import shard_of_file
 from driving_clips import files
 
 FOLDER, RESULTS, SCENES, PAGE = "evaluation", "evaluation.json", "per_scene.parquet", "evaluation.html"
+CONTRADICTIONS, GALLERY = "contradictions.jsonl", "contradictions.html"
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,12 @@ def evaluate(predictions: Sequence[str], labels: str | None = None, out: str | N
         notices.append(f"{labels}: no label within 0.5 s of any scene, so that no decision is compared.")
     notices += [text for one in evaluated for text in _notices(one)]
     folder = out or files.join(files.parent(evaluated[0].paths[0]), FOLDER)
-    written = {name: files.join(folder, name) for name in (RESULTS, SCENES, PAGE)}
+    written = {name: files.join(folder, name) for name in (RESULTS, SCENES, CONTRADICTIONS, PAGE, GALLERY)}
     write_json(written[RESULTS], as_dict(summaries, comparisons, labels))
     write_scenes(written[SCENES], evaluated)
+    write_contradictions(written[CONTRADICTIONS], evaluated)
     write_page(written[PAGE], summaries, comparisons, notices)
+    write_gallery(written[GALLERY], summaries)
     return Evaluation(summaries, comparisons, tuple(notices), written)
 
 

@@ -29,6 +29,15 @@ class Decisions(NamedTuple):
             Channel.LATERAL: str(LATERAL_WITH_DIRECTION[self.lateral_with_direction]),
         }
 
+    @property
+    def summary(self) -> str:
+        """What is decided in one name; the lane where it is not kept, or where nothing else is decided."""
+        speed, lane = self.names.values()
+        told = [speed] if self.longitudinal else []
+        if not told or self.lateral not in (0, KEEP_LANE):
+            told.append(lane)
+        return " and ".join(told)
+
 
 NOTHING = Decisions(0, 0, 0)
 KEEP_LANE = DECISIONS[Channel.LATERAL].index(LateralDecision.KEEP_LANE)

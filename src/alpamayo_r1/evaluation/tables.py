@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from alpamayo_r1.evaluation.comparing import Comparison
+from alpamayo_r1.evaluation.comparing import Comparison, verdict
 from alpamayo_r1.evaluation.measures import BY_KEY, MEASURES, Measure, shown
 from alpamayo_r1.evaluation.summarising import Group, Summary
 from batch_runs.terminal import harmless
@@ -25,6 +25,8 @@ _SHOWN = (
     "longitudinal_agrees",
     "lateral_agrees",
 )
+# Of the differences of a group.
+_COMPARED = ("ade", "consistency", "longitudinal_agrees", "lateral_agrees")
 
 
 def tables(summaries: Sequence[Summary], comparisons: Sequence[Comparison]) -> Iterator[Table]:
@@ -38,6 +40,9 @@ def tables(summaries: Sequence[Summary], comparisons: Sequence[Comparison]) -> I
             yield _agreements(own.evaluated.name, own.agreement)
     for comparison in comparisons:
         yield _differences(comparison)
+        for groups in (comparison.by_scenario, comparison.by_decision):
+            if groups:
+                yield _group_differences(comparison, groups)
 
 
 def with_interval(key: str, measured: Measured) -> str:
@@ -119,6 +124,21 @@ def _differences(own: Comparison) -> Table:
     for measure in shown_measures([own.differences], 1):
         difference = with_interval(measure.key, own.differences[measure.key])
         table.add_row(*_cells(measure.title, f"{difference} {measure.unit.replace('%', '')}", own.verdict(measure.key)))
+    return table
+
+
+def _group_differences(own: Comparison, groups: Sequence[Group]) -> Table:
+    keys = [key for key in _COMPARED if any(group.measures[key].value is not None for group in groups)]
+    table = _table(
+        f"{own.other} minus {own.base}, by group", "", "scenes", "clips", *(BY_KEY[key].title for key in keys)
+    )
+    for kind in dict.fromkeys(group.kind for group in groups):
+        table.add_section()
+        for group in [group for group in groups if group.kind == kind][:_MOST_GROUPS]:
+            cells = (
+                f"{with_interval(key, found := group.measures[key])} {verdict(key, found)}".strip() for key in keys
+            )
+            table.add_row(*_cells(f"{kind}: {group.name}", f"{group.scenes:,}", f"{group.clips:,}", *cells))
     return table
 
 

@@ -83,7 +83,7 @@ def rows_of(path: str) -> Iterator[Row | Unusable]:
     found = "a folder without them" if files.is_dir(path) else "no such file or folder"
     raise AlpamayoError(
         f"{path}: expected labels: a parquet file of reasoning, a folder with {REASONING_FILE}, an export of coc "
-        f"export (--format {', '.join((*_READ_FORMATS, 'reasoning-parquet'))}) or an experiment of Step 3; found {found}."
+        f"export (--format {', '.join((*_READ_FORMATS, 'reasoning-parquet'))}) or an experiment; found {found}."
     )
 
 

@@ -1,8 +1,8 @@
 import csv
 import json
 import os
-import shutil
 import re
+import shutil
 from importlib.metadata import version
 
 import pyarrow as pa
