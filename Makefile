@@ -9,7 +9,7 @@ VLLM_VENV ?= .venv-vllm
 MODEL_VENV ?= .venv-model
 TORCH_CPU := tests/torch_cpu/install.sh tests/torch_cpu/torchvision_without_cuda.py
 
-.PHONY: demo vlm review browser test test-vllm vllm-env test-model model-env lint bench bench-model bench-vllm clean help
+.PHONY: demo vlm review browser test test-vllm vllm-env test-model model-env demo-model lint bench bench-model bench-vllm clean help
 
 help:
 	@echo "make demo       set up, label the drives in demo_data/, print where labels and report are"
@@ -19,6 +19,7 @@ help:
 	@echo "make browser    install Chromium for the tests of coc review, where there is none"
 	@echo "make test-vllm  set up vLLM for the CPU in $(VLLM_VENV) (3 GB), run the tests that need it"
 	@echo "make test-model set up PyTorch for the CPU in $(MODEL_VENV) (1.5 GB), run the tests of the reasoning model"
+	@echo "make demo-model train a small reasoning model in a small built world, on the CPU (10 minutes at most)"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      the benchmark table (several minutes)"
 	@echo "make bench-model the part of it that needs PyTorch"
@@ -82,8 +83,11 @@ model-env: $(MODEL_VENV)/.installed
 test-model: $(MODEL_VENV)/.installed
 	$(MODEL_VENV)/bin/python -m pytest tests/model
 
+demo-model: $(MODEL_VENV)/.installed
+	$(MODEL_VENV)/bin/python -m benchmarks.small_world --out small_world_out
+
 bench-model: $(MODEL_VENV)/.installed
-	OMP_NUM_THREADS=1 $(MODEL_VENV)/bin/python -m benchmarks.run_all --only model_inference action_space_bias
+	OMP_NUM_THREADS=1 $(MODEL_VENV)/bin/python -m benchmarks.run_all --only model_inference action_space_bias model_training
 
 bench-vllm: $(VLLM_VENV)/.installed
 	$(VLLM_VENV)/bin/python -m benchmarks.run_all --only vllm_runs
@@ -97,4 +101,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.run_all
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(MODEL_VENV) .pytest_cache .mypy_cache .ruff_cache demo_out
+	rm -rf $(VENV) $(VLLM_VENV) $(MODEL_VENV) .pytest_cache .mypy_cache .ruff_cache demo_out small_world_out cot_ablation_out

@@ -79,8 +79,8 @@ class Parts:
 class Bench:
     """A model of one size, and scenes for it."""
 
-    def __init__(self, size: dict[str, Any], device: str) -> None:
-        """Build it on ``device``."""
+    def __init__(self, size: dict[str, Any], device: str, *, keeps_writing: bool = True) -> None:
+        """Build it on ``device``; one that keeps writing fills every row."""
         import torch
 
         import tiny_model
@@ -92,6 +92,8 @@ class Bench:
         self._clock = time.process_time if device == "cpu" else self._device_clock
         with tempfile.TemporaryDirectory() as folder:
             self.model = self._build(size, Path(folder) / tiny_model.BASE)
+        if keeps_writing:
+            self.model.vlm.lm_head.register_forward_hook(self._keep_writing(self.model))
 
     def _build(self, size: dict[str, Any], base: Path) -> Any:
         from alpamayo_r1.models.alpamayo_r1 import AlpamayoR1
@@ -104,9 +106,12 @@ class Bench:
         config.vision_config.update(size["vision"])
         config.save_pretrained(base)
         tokenizer.save_pretrained(base)
+        action_space = tiny.ACTION_SPACE | {"n_waypoints": WAYPOINTS}
         parts = {
             "expert_cfg": size["expert"],
-            "action_space_cfg": tiny.ACTION_SPACE | {"n_waypoints": WAYPOINTS},
+            "action_space_cfg": action_space,
+            "traj_tokenizer_cfg": tiny.PARTS["traj_tokenizer_cfg"] | {"action_space_cfg": action_space},
+            "tokens_per_future_traj": 2 * WAYPOINTS,
             "action_in_proj_cfg": tiny.PARTS["action_in_proj_cfg"] | size["projection"],
             "diffusion_cfg": tiny.PARTS["diffusion_cfg"] | {"num_inference_steps": 10},
         }
@@ -119,7 +124,6 @@ class Bench:
                 model = AlpamayoR1(settings).eval()
         finally:
             torch.set_default_dtype(before)
-        model.vlm.lm_head.register_forward_hook(self._keep_writing(model))
         return model.to(self.device)
 
     @staticmethod

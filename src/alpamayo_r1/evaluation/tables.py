@@ -52,10 +52,21 @@ def with_interval(key: str, measured: Measured) -> str:
         >>> with_interval("ade", Measured(1.0, 0.5, 1.5, "", 20, 20))
         '1.000 (0.500 to 1.500)'
     """
+    interval = interval_of(key, measured)
+    return f"{shown(key, measured.value)} ({interval})" if interval else shown(key, measured.value)
+
+
+def interval_of(key: str, measured: Measured) -> str:
+    """Return an interval alone; nothing where there is none.
+
+    Example:
+        >>> interval_of("off_path", Measured(0.1, 0.05, 0.15, "", 20, 20))
+        '5.0 to 15.0'
+    """
     if measured.low is None or measured.high is None:
-        return shown(key, measured.value)
+        return ""
     low, high = (shown(key, end).removesuffix(" %") for end in (measured.low, measured.high))
-    return f"{shown(key, measured.value)} ({low} to {high})"
+    return f"{low} to {high}"
 
 
 def shown_measures(totals: Iterable[dict[str, Measured]], sets: int) -> list[Measure]:

@@ -30,6 +30,14 @@ class FourierEncoder(Float32Buffers):
         return math.sqrt(2) * torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 
+class _Norm(nn.RMSNorm):
+    """Computes in its weights' type: under autocast what comes in is of half precision, which torch warns of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed: Tensor = super().forward(x.to(self.weight.dtype))
+        return normed
+
+
 class _Encoder(nn.Module):
     """Layers of Linear, SiLU and RMSNorm, and a Linear at the end; named as in released checkpoints."""
 
@@ -40,7 +48,7 @@ class _Encoder(nn.Module):
             layers += [
                 nn.Linear(hidden_size if i else in_dim, hidden_size),
                 nn.SiLU(),
-                nn.RMSNorm(hidden_size, eps=_RMS_EPS),
+                _Norm(hidden_size, eps=_RMS_EPS),
             ]
         self.trunk = nn.Sequential(*layers, nn.Linear(hidden_size if num_layers else in_dim, out_dim))
 
