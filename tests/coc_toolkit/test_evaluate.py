@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from builders.agreed import decision, write_run
 from builders.coc import coc
@@ -82,12 +83,56 @@ def test_the_page_stands_alone_and_escapes_what_models_say(predicted, tmp_path):
     assert "script" not in page.tags
     assert page.handlers == []
     assert page.policy.startswith("default-src 'none'")
-    assert all(link.startswith(("data:", "#")) for link in page.links)
+    assert all(link.startswith(("data:", "#")) or link == "contradictions.html" for link in page.links)
     assert "<script>alert(1)</script> [bold]the light[/bold]." in page.said
     assert "it says left, but ego steers only to the right" in page.said
     assert len(page.figures) >= 5
     assert "decision on the lane is the label" not in page.said, "there are no labels"
     assert all(base64.b64decode(uri.split(",", 1)[1]).startswith(b"<svg") for uri in page.figures)
+
+
+def test_contradictions_have_a_file_and_a_page_with_pictures(predicted, tmp_path):
+    picture = predicted.parent / "pictures" / "clip0" / "5100000.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (64, 48)).save(picture)
+    line = scene_line([arc(10.0, -0.02)] * 2, arc(), ["Turn left at the junction.", HOSTILE], clip_id="clip0")
+    write_lines(predicted, [line, line | {"clip_id": "clip1"}])
+    assert coc("evaluate", predicted).code == 0
+    folder = predicted.parent / "evaluation"
+    rows = [json.loads(line) for line in (folder / "contradictions.jsonl").read_text().splitlines()]
+    assert {row["clip_id"]: row["picture"] for row in rows} == {"clip0": str(picture), "clip1": None}
+    page = Page((folder / "contradictions.html").read_text())
+    assert "<script>alert(1)</script> [bold]the light[/bold]." in page.said
+    assert "script" not in page.tags
+    assert "turn left: 2 scenes" in page.said
+    assert page.policy.startswith("default-src 'none'")
+    assert sum(link.startswith("data:image/jpeg") for link in page.links) == 1
+    assert all(link.startswith(("data:", "#")) or link == "evaluation.html" for link in page.links)
+
+
+def test_checkpoints_are_told_by_step(tmp_path):
+    speeds = {"step_000900": (9.6, 10.1, 10.2), "step_000100": (12.0, 12.5, 13.0)}
+    for name, own in speeds.items():
+        write_lines(tmp_path / name / "predictions.jsonl", lines(*own))
+    answer = coc("evaluate", *(tmp_path / name for name in speeds), "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert "step_000100 minus step_000900, by group" in answer.out
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert [own["step"] for own in found["evaluations"]] == [900, 100]
+    (pace,) = [group for group in found["comparisons"][0]["by_scenario"] if group["kind"] == "pace"]
+    assert (pace["name"], pace["scenes"], pace["measures"]["ade"]["verdict"]) == ("keeps its speed", 3, "worse")
+    said = Page((tmp_path / "out" / "evaluation.html").read_text()).said
+    rows = said[said.index("Over checkpoints By the step") :]
+    assert rows.index("step_000100 100 3") < rows.index("step_000900 900 3")
+    assert "Furthest behind step_000900 · step_000100" in said
+
+
+def test_models_without_steps_are_told_in_the_order_given(tmp_path):
+    paths = [write_lines(tmp_path / name / "predictions.jsonl", lines(9.0 + n)) for n, name in enumerate("abc")]
+    assert coc("evaluate", *paths[:2], "--out", tmp_path / "two").code == 0
+    assert "Over checkpoints" not in (tmp_path / "two" / "evaluation.html").read_text()
+    assert coc("evaluate", *paths, "--out", tmp_path / "three").code == 0
+    assert "In the order given" in (tmp_path / "three" / "evaluation.html").read_text()
 
 
 def test_bad_lines_are_named_and_the_exit_code_tells(predicted):
