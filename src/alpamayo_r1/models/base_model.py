@@ -24,7 +24,7 @@ from alpamayo_r1.models.instantiate import instantiate
 from alpamayo_r1.models.processing import save_processing
 from alpamayo_r1.models.prompts import prompt_of
 from alpamayo_r1.models.token_utils import SPECIAL_TOKENS, SPECIAL_TOKENS_KEYS, TRAJ_TOKEN
-from alpamayo_r1.models.training_output import TrainingOutput
+from alpamayo_r1.models.training_output import TrainingOutput, sums_by_answer
 from alpamayo_r1.models.trajectory_data import check_poses
 
 _log = logging.getLogger(__name__)
@@ -263,7 +263,12 @@ class ReasoningVLA(PreTrainedModel):
         counts = wanted.sum(dim=1)
         sums = losses.new_zeros(len(counts)).index_add(0, rows, losses.detach())
         loss = losses.sum() / counts.sum().clamp(min=1)
-        return TrainingOutput(loss=loss, row_losses=sums / counts.clamp(min=1), counts=counts)
+        return TrainingOutput(
+            loss=loss,
+            row_losses=sums / counts.clamp(min=1),
+            counts=counts,
+            answers=sums_by_answer(self.tokenizer, prompt.input_ids, wanted, losses.detach()),
+        )
 
     def fuse_traj_tokens(self, input_ids: Tensor, traj_data: Mapping[str, Tensor]) -> Tensor:
         """Return prompts with trajectories in their placeholders.

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.base_model import ReasoningVLA
 from alpamayo_r1.models.checkpoint_files import CONFIG, listed
 from alpamayo_r1.training.losses import Trainee
 from alpamayo_r1.training.settings import Precision
+from alpamayo_r1.training.sharding import gathered, shared_out
 
 MODEL, STATE = "model", "state"
 _PROGRESS, _OPTIMIZER, _TRAINED = "progress.json", "optimizer.pt", "trained.safetensors"
@@ -63,6 +66,25 @@ class Progress:
             raise AlpamayoError(f"{path}: expected the progress of a training: {error}.") from error
 
 
+@dataclass(frozen=True)
+class WholeState:
+    """What a training has become, whole.
+
+    Attributes:
+        model: its state by name.
+        optimizer: its state.
+    """
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+    @classmethod
+    def of(cls, trainee: Trainee, optimizer: torch.optim.Optimizer, *, keep: bool) -> "WholeState":
+        """Return that of all processes together, which all of them call; ``keep`` says whether this one needs it."""
+        model = gathered(trainee.model.state_dict(keep_vars=True), keep=keep)
+        return cls(model, gathered(optimizer.state_dict(), keep=keep))
+
+
 class Checkpoints:
     """The checkpoints of a training.
 
@@ -85,21 +107,19 @@ class Checkpoints:
         """Return the folder of a step's checkpoint."""
         return self.folder / f"step_{step:06d}"
 
-    def save(
-        self, trainee: Trainee, optimizer: torch.optim.Optimizer, progress: Progress, precision: Precision
-    ) -> Path:
+    def save(self, trainee: Trainee, state: WholeState, progress: Progress, precision: Precision) -> Path:
         """Write a checkpoint, in place of an earlier one of the step, and remove those that are not kept."""
         final = self.path(progress.step)
         unfinished = final.with_name(final.name + _UNFINISHED)
         shutil.rmtree(unfinished, ignore_errors=True)
-        state = unfinished / STATE
-        state.mkdir(parents=True)
-        save_model(trainee.model, unfinished / MODEL, precision)
+        folder = unfinished / STATE
+        folder.mkdir(parents=True)
+        save_model(trainee.model, unfinished / MODEL, precision, state.model)
         if precision is not Precision.FLOAT32:  # the model's own file has them rounded
-            trained = {name: own.detach().cpu().contiguous() for name, own in trainee.trained()}
-            save_file(trained, str(state / _TRAINED))
-        torch.save(optimizer.state_dict(), state / _OPTIMIZER)
-        (state / _PROGRESS).write_text(json.dumps(asdict(progress), indent=2) + "\n", "utf-8")
+            trained = {name: state.model[name].detach().cpu().contiguous() for name, _ in trainee.trained()}
+            save_file(trained, str(folder / _TRAINED))
+        torch.save(state.optimizer, folder / _OPTIMIZER)
+        (folder / _PROGRESS).write_text(json.dumps(asdict(progress), indent=2) + "\n", "utf-8")
         if final.is_dir():
             shutil.rmtree(final)
         unfinished.rename(final)
@@ -115,11 +135,11 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def save_model(model: ReasoningVLA, folder: Path, precision: Precision) -> None:
-    """Write a model as it is used: in bfloat16 where it was trained with that, else in float32."""
+def save_model(model: ReasoningVLA, folder: Path, precision: Precision, tensors: Mapping[str, Tensor]) -> None:
+    """Write a model with its whole tensors, as it is used: in bfloat16 where it was trained with that, else float32."""
     dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    cast = {name: own.detach().to(dtype) if name in parameters else own for name, own in model.state_dict().items()}
+    cast = {name: own.detach().to(dtype) if name in parameters else own for name, own in tensors.items()}
     model.save_pretrained(str(folder), state_dict=cast)
     path = folder / CONFIG
     content = json.loads(path.read_text("utf-8"))
@@ -159,7 +179,8 @@ def load_optimizer(checkpoint: Path, optimizer: torch.optim.Optimizer) -> None:
     """Set the optimizer's state as it was; raises AlpamayoError where it is not this one's."""
     path = checkpoint / STATE / _OPTIMIZER
     try:
-        optimizer.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        optimizer.load_state_dict(shared_out(state, optimizer))
     except Exception as error:  # torch's loader may stumble over anything in a damaged file
         raise AlpamayoError(
             f"{path}: expected the optimizer's state of this training: {type(error).__name__}: {str(error)[:200]}. "

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.helper import to_device
 from alpamayo_r1.models.training_output import TrainingOutput
-from alpamayo_r1.training.checkpoints import Checkpoints, Progress
+from alpamayo_r1.training.checkpoints import Checkpoints, Progress, WholeState
 from alpamayo_r1.training.journal import Journal
+from alpamayo_r1.training.loss_sums import LossSums
 from alpamayo_r1.training.losses import Trainee, noise_seeds
 from alpamayo_r1.training.settings import LoopSettings
+from alpamayo_r1.training.sharding import gathered, is_sharded
 
 Batch = Mapping[str, Any]
 
@@ -135,10 +137,10 @@ class Loop:
 
     def _step(self, batches: Iterator[Batch]) -> Ending | None:
         begun = time.monotonic()
-        loss, asked_to_end = self._learn([next(batches) for _ in range(self.settings.accumulate)])
+        sums, asked_to_end = self._learn([next(batches) for _ in range(self.settings.accumulate)])
         self.progress.step += 1
         step, settings = self.progress.step, self.settings
-        self._write(loss=loss, seconds=time.monotonic() - begun, lr=self._rate, grad_norm=self._norm)
+        self._write(**sums.means(), seconds=time.monotonic() - begun, lr=self._rate, grad_norm=self._norm)
         last = step == self.steps
         better = False
         if self.validation is not None and (last or step % settings.eval_every == 0) and not asked_to_end:
@@ -149,42 +151,41 @@ class Loop:
             self._save()
         return Ending.INTERRUPTED if asked_to_end and not last else Ending.EARLY if early else None
 
-    def _learn(self, batches: list[Batch]) -> tuple[float, bool]:
-        """Make a step; returns its loss over all processes, and whether one of them was asked to end.
+    def _learn(self, batches: list[Batch]) -> tuple[LossSums, bool]:
+        """Make a step; returns its losses over all processes, and whether one of them was asked to end.
 
         Gradients of sums are added up and divided at last: how many tokens there are is known when all have been seen.
         """
         self._rate = learning_rate(self.progress.step, self.steps, self.settings.lr, self.settings.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate
-        total = torch.zeros(3, dtype=torch.float64)
+        own_sums = LossSums()
         bad: list[str] = []
         for place, batch in enumerate(batches):
             with self._syncing(last=place == len(batches) - 1):
                 output = self._loss(batch, self.progress.step)
                 assert output.loss is not None
                 assert output.counts is not None
-                count = output.counts.sum()
-                self.accelerator.backward(output.loss * count)
-            total[0] += (output.loss.detach() * count).cpu()
-            total[1] += count.cpu()
+                self.accelerator.backward(output.loss * output.counts.sum())
+            own_sums.add(output)
             bad += _names_of_bad(output, batch)
-        total[2] = float(self._asked_to_end)
-        loss, count_of_all, asked = self._sum(total)
-        if not math.isfinite(loss):
+        sums = LossSums(self._sum(own_sums.values))
+        asked = self._sum(torch.tensor([float(self._asked_to_end)]))
+        if not math.isfinite(sums.loss):
             self._diverged("the loss", bad, batches)
-        divisor = max(count_of_all, 1.0) / self.accelerator.num_processes
+        divisor = max(sums.count, 1.0) / self.accelerator.num_processes
         trained = [own for _, own in self.trainee.trained()]
         for own in trained:
             if own.grad is not None:
                 own.grad.div_(divisor)
-        self._norm = float(self.accelerator.clip_grad_norm_(trained, self.settings.max_grad_norm))
+        norm = self.accelerator.clip_grad_norm_(trained, self.settings.max_grad_norm)
+        self._norm = float(gathered(norm, keep=True))
         if not math.isfinite(self._norm):
             self._diverged("a gradient", [], batches)
-        if count_of_all:
+        if sums.count:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return loss / max(count_of_all, 1.0), asked > 0
+        return sums, bool(asked > 0)
 
     def _loss(self, batch: Batch, step: int) -> TrainingOutput:
         seeds = noise_seeds(batch["names"], self.settings.seed, step)
@@ -200,18 +201,14 @@ class Loop:
     def _evaluate(self, validation: Batches) -> bool:
         """Measure the validation loss; returns whether it is the lowest so far."""
         self.module.eval()
-        total = torch.zeros(2, dtype=torch.float64)
+        own_sums = LossSums()
         with torch.no_grad():
             for batch in validation.epoch(0):
-                output = self._loss(batch, _VALIDATION)
-                assert output.row_losses is not None
-                assert output.counts is not None
-                counts = output.counts.double()
-                total += torch.stack([(output.row_losses.double() * counts).sum(), counts.sum()]).cpu()
+                own_sums.add(self._loss(batch, _VALIDATION))
         self.module.train()
-        summed, count = self._sum(total)
-        loss = summed / max(count, 1.0)
-        self._write(val_loss=loss)
+        sums = LossSums(self._sum(own_sums.values))
+        loss = sums.loss
+        self._write(**sums.means("val_"))
         best = self.progress.best_loss
         better = math.isfinite(loss) and (best is None or loss < best)
         if better:
@@ -229,23 +226,27 @@ class Loop:
             progress.epoch, progress.batch = progress.epoch + 1, 0
 
     def _save(self) -> None:
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            self.checkpoints.save(self.trainee, self.optimizer, self.progress, self.settings.precision)
+        leads = self.accelerator.is_main_process
+        state = WholeState.of(self.trainee, self.optimizer, keep=leads)
+        if leads:
+            self.checkpoints.save(self.trainee, state, self.progress, self.settings.precision)
         self.accelerator.wait_for_everyone()
 
-    def _sum(self, own: Tensor) -> list[float]:
-        """Return the sums over all processes."""
+    def _sum(self, own: Tensor) -> Tensor:
+        """Return sums over all processes, on the CPU."""
         summed: Tensor = self.accelerator.reduce(own.to(self.accelerator.device), reduction="sum")
-        return [float(value) for value in summed]
+        return summed.cpu()
 
     def _write(self, **values: float) -> None:
         if self.journal is not None:
             self.journal.write(self.progress.step, epoch=self.progress.epoch, **values)
 
     def _syncing(self, *, last: bool) -> AbstractContextManager[Any]:
-        """Return what gradients are added up in: processes exchange those of the last batch of a step."""
-        return nullcontext() if last else self.accelerator.no_sync(self.module)
+        """Return what gradients are added up in: processes exchange those of the last batch of a step.
+
+        Sharded, they exchange those of each: whole ones are not kept.
+        """
+        return nullcontext() if last or is_sharded(self.module) else self.accelerator.no_sync(self.module)
 
     def _diverged(self, what: str, bad: list[str], batches: list[Batch]) -> None:
         own = bad or [_told(scene) for batch in batches for scene in batch["names"]]

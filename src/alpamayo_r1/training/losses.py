@@ -63,7 +63,8 @@ class Trainee(nn.Module):
 
     def forward(self, seeds: Sequence[int] | None = None, **batch: Any) -> TrainingOutput:
         """Return the loss of a batch of ``batches.Collator``; ``seeds`` are those of stage 2's noise, one for a row."""
-        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._mixed):
+        # Each weight is used once: a cache of rounded ones would only keep them all in memory.
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._mixed, cache_enabled=False):
             if self.stage is Stage.LANGUAGE:
                 return self.model.language_loss(**batch)
             assert isinstance(self.model, AlpamayoR1)

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
+from torch import nn
 
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.base_model import ReasoningVLA
-from alpamayo_r1.training import extras
+from alpamayo_r1.training import extras, sharding
 from alpamayo_r1.training.checkpoints import (
     MODEL,
     Checkpoints,
@@ -41,7 +42,7 @@ GetData = Callable[[TrainSettings, ReasoningVLA, Accelerator], TrainingData]
 
 CHECKPOINTS, SETTINGS, SUMMARY = "checkpoints", "train.json", "run_summary.json"
 _PREPARING = timedelta(hours=24)  # the first process may decode videos for so long while others wait
-_KINDS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+_KINDS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.FSDP)
 # What may be another when a training goes on: it changes no number, or where things are.
 _FREE = {"model.path", "model.attn_implementation", "data.data_dir", "data.video_dir", "data.prepared"}
 _FREE |= {"data.num_workers", "train.resume", "train.keep", "train.save_every", "out", "vlm_cache_bytes"}
@@ -140,7 +141,7 @@ def _loop(
     )
     if earlier is not None:
         load_trained(earlier, trainee)
-    module, optimizer = accelerator.prepare(trainee, make_optimizer(trainee, settings.train))
+    module, optimizer = _prepared(trainee, settings, accelerator)
     if earlier is not None:
         load_optimizer(earlier, optimizer)
     return Loop(
@@ -155,6 +156,17 @@ def _loop(
         checkpoints,
         progress=Progress() if earlier is None else load_progress(earlier),
     )
+
+
+def _prepared(
+    trainee: Trainee, settings: TrainSettings, accelerator: Accelerator
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Return the trainee as several processes train it together, and the optimizer."""
+    if sharding.asked_for() is not None and accelerator.num_processes > 1:
+        sharding.shard(trainee, accelerator)
+        return trainee, accelerator.prepare_optimizer(make_optimizer(trainee, settings.train))
+    module, optimizer = accelerator.prepare(trainee, make_optimizer(trainee, settings.train))
+    return module, optimizer
 
 
 def _trained(settings: TrainSettings, loop: Loop, data: TrainingData) -> TrainResult:
@@ -196,6 +208,7 @@ def _accelerator(settings: TrainSettings) -> Accelerator:
     no_pictures = "image" not in settings.data.components  # then the vision tower has no gradients
     accelerator = Accelerator(
         mixed_precision="no",  # the trainee sees to it
+        fsdp_plugin=sharding.asked_for(),
         kwargs_handlers=[
             InitProcessGroupKwargs(timeout=_PREPARING),
             DistributedDataParallelKwargs(find_unused_parameters=no_pictures and settings.stage is Stage.LANGUAGE),
@@ -203,8 +216,8 @@ def _accelerator(settings: TrainSettings) -> Accelerator:
     )
     if accelerator.distributed_type not in _KINDS:
         raise AlpamayoError(
-            f"accelerate is configured for {accelerator.distributed_type}: expected one process, or several with a "
-            "whole model each. Run accelerate config, without FSDP and DeepSpeed."
+            f"accelerate is configured for {accelerator.distributed_type}: expected one process, or several, with or "
+            "without FSDP version 2. Run accelerate config."
         )
     return accelerator
 
@@ -255,6 +268,7 @@ def _measured(loop: Loop, seconds: float, steps: int) -> dict[str, Any]:
     measured: dict[str, Any] = {
         "device": str(loop.accelerator.device),
         "processes": loop.accelerator.num_processes,
+        "sharded": sharding.is_sharded(loop.module),
         "seconds": round(seconds, 3),
         "steps": steps,
         "steps_per_second": round(steps / max(seconds, 1e-9), 3),
