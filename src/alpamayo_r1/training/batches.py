@@ -21,7 +21,9 @@ from alpamayo_r1.training.prepared import FrameSize, PreparedScene, PreparedSet
 
 __all__ = ["BucketBatchSampler", "Collator", "data_loader", "frame_size", "usable"]
 
-_BATCHES_SORTED = 50  # so many batches' scenes are drawn at random, and sorted by length
+# So many batches' scenes are drawn at random and sorted by length: fewer in a short epoch, for texts of one length are
+# much alike, and batches of their own would make learning uneven.
+_MOST_SORTED, _LEAST_SORTS = 50, 8
 _BICUBIC = 3  # as Pillow numbers it
 _TEXTS_AT_ONCE = 10_000
 _PICTURES = ("pixel_values", "image_grid_thw")
@@ -204,7 +206,7 @@ class BucketBatchSampler(Sampler[list[int]]):
         order = random.permutation(len(self._lengths))
         rest = len(order) % self.batch_size
         whole, last = order[: len(order) - rest], order[len(order) - rest :]
-        step = self.batch_size * _BATCHES_SORTED
+        step = self.batch_size * min(max(len(self) // _LEAST_SORTS, 1), _MOST_SORTED)
         groups = (whole[start : start + step] for start in range(0, len(whole), step))
         batches = [batch for own in groups for batch in self._cut(own[np.argsort(self._lengths[own], kind="stable")])]
         for number in random.permutation(len(batches)):
