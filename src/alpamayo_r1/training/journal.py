@@ -1,6 +1,8 @@
-"""The curve of a training, as lines of JSON and for TensorBoard."""
+"""The curve of a training, as lines of JSON and for TensorBoard; and where it stands, in a line for people."""
 
 import json
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from driving_clips import files
 
 LOSSES = "losses.jsonl"
 _BOARD = "tensorboard"
+_TOLD = {"loss": "loss", "val_loss": "validation"}
 
 
 class Journal:
@@ -25,13 +28,32 @@ class Journal:
         files.write_atomic(str(self._path), "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self._path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(out / _BOARD), purge_step=step + 1)
+        self._first = self._step = step
+        self._begun = time.monotonic()
+        self._latest: dict[str, float] = {}
 
     def write(self, step: int, **values: float | int) -> None:
         """Write what was measured after a step."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
+        self._step, self._latest = step, self._latest | values
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
+
+    def told(self, steps: int) -> str:
+        """Return how far a training of so many steps is.
+
+        Example:
+            >>> Journal(Path("out"), step=0).told(600)  # doctest: +SKIP
+            'step 120 of 600: loss 1.2345, validation 1.3021, 2.1 steps/s, 0:03:49 left'
+        """
+        made = self._step - self._first
+        parts = [f"{told} {self._latest[name]:.4f}" for name, told in _TOLD.items() if name in self._latest]
+        if made:
+            rate = made / (time.monotonic() - self._begun)
+            left = timedelta(seconds=round((steps - self._step) / rate))
+            parts += [f"{rate:.2g} steps/s", f"{left} left"]
+        return f"step {self._step} of {steps}: {', '.join(parts) or 'begun'}"
 
     def close(self) -> None:
         """Close the files."""

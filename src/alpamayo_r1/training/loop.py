@@ -207,10 +207,10 @@ class Loop:
                 own_sums.add(self._loss(batch, _VALIDATION))
         self.module.train()
         sums = LossSums(self._sum(own_sums.values))
-        loss = sums.loss
-        self._write(**sums.means("val_"))
-        best = self.progress.best_loss
-        better = math.isfinite(loss) and (best is None or loss < best)
+        loss, best = sums.loss, self.progress.best_loss
+        if sums.count:
+            self._write(**sums.means("val_"))
+        better = sums.count > 0 and math.isfinite(loss) and (best is None or loss < best)
         if better:
             self.progress.best_loss, self.progress.best_step = loss, self.progress.step
         self.progress.without_progress = 0 if better else self.progress.without_progress + 1

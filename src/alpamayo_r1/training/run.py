@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
 from torch import nn
+from transformers.utils.logging import disable_progress_bar
 
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.base_model import ReasoningVLA
@@ -35,6 +37,7 @@ from alpamayo_r1.training.losses import Trainee
 from alpamayo_r1.training.settings import AUTO, Stage, TrainSettings
 from alpamayo_r1.training.starting import load_checkpoint, starting_model
 from alpamayo_r1.training.vlm_caches import VlmCaches
+from batch_runs.progress import live
 from batch_runs.terminal import complain, say
 from driving_clips import files
 
@@ -104,6 +107,7 @@ def train(settings: TrainSettings, get_data: GetData = prepared_data) -> TrainRe
         DatasetError, CocLabelingError: a dataset or labels that cannot be read.
     """
     extras.require()
+    disable_progress_bar()  # a bar for each file of each checkpoint
     accelerator = _accelerator(settings)
     checkpoints = Checkpoints(Path(settings.out) / CHECKPOINTS, settings.train.keep)
     earlier = _earlier(settings, checkpoints)
@@ -173,8 +177,10 @@ def _trained(settings: TrainSettings, loop: Loop, data: TrainingData) -> TrainRe
     """Run the loop, and write what is left of it."""
     accelerator, out = loop.accelerator, Path(settings.out)
     begun, first = time.monotonic(), loop.progress.step
+    journal = loop.journal
     try:
-        ending = loop.run()
+        with nullcontext() if journal is None else live(lambda: [journal.told(loop.steps)]):
+            ending = loop.run()
     finally:
         if loop.journal is not None:
             loop.journal.close()
