@@ -17,7 +17,6 @@ from benchmarks.small_world.world import moments
 
 TRAIN_SEED, HELD_OUT_SEED = 1, 7
 WITH_COT = ("image", "traj_history", "prompt", "cot", "traj_future")
-SAYING = ("image", "traj_history", "prompt", "cot")
 WITHOUT_COT = ("image", "traj_history", "prompt", "traj_future")
 WRITTEN = ("cot", "traj_future")  # what a loss can be on
 MOST_WRITTEN = 48  # tokens of a sentence, and some
@@ -31,7 +30,8 @@ class Recipe:
     Attributes:
         train, held_out: moments.
         steps: optimizer steps of stage 1 on everything.
-        say_steps: of stage 1 after that, on sentences alone: they are short, and pictures matter to each.
+        say_steps: of stage 1 after that, with the loss on sentences alone: beside ten times as many tokens of
+            trajectories they are learnt late.
         expert_steps: of stage 2.
         batch: moments of a step.
         lr, say_lr, expert_lr: highest learning rates.
@@ -42,8 +42,8 @@ class Recipe:
     train: int = 1600
     held_out: int = 160
     steps: int = 80
-    say_steps: int = 320
-    expert_steps: int = 1000
+    say_steps: int = 240
+    expert_steps: int = 800
     batch: int = 32
     lr: float = 1e-3
     say_lr: float = 2e-3
@@ -92,6 +92,11 @@ class Run:
     seed: int = 0
 
     @property
+    def says(self) -> bool:
+        """Whether it writes why, before it drives."""
+        return "cot" in self.components
+
+    @property
     def predictions(self) -> Path:
         """The folder of ``coc infer``."""
         return self.folder / "predictions"
@@ -125,7 +130,7 @@ def train_and_predict(world: World, run: Run, timings: Timings, prepared: Path) 
         coc(arguments, run.recipe.threads)
         timings.note(name, since)
     since = time.monotonic()
-    if "cot" in run.components:
+    if run.says:
         coc(infer_arguments(world, run), run.recipe.threads)
         coc(["evaluate", str(run.predictions), "--out", str(run.folder / "evaluation")], run.recipe.threads)
     else:
@@ -135,16 +140,16 @@ def train_and_predict(world: World, run: Run, timings: Timings, prepared: Path) 
 
 
 def stage1_arguments(world: World, run: Run, prepared: Path) -> list[str]:
-    """Return the arguments of ``coc`` for stage 1 on all components."""
+    """Return the arguments of ``coc`` for stage 1 with the loss on all that is written."""
     own = [f"train.steps={run.recipe.steps}", f"train.lr={run.recipe.lr}", "train.warmup_steps=20"]
-    return _stage1(world, run, prepared, ("untrained", "stage1"), run.components, own)
+    written = [name for name in run.components if name in WRITTEN]
+    return _stage1(world, run, prepared, ("untrained", "stage1"), written, own)
 
 
 def saying_arguments(world: World, run: Run, prepared: Path) -> list[str]:
     """Return the arguments of ``coc`` for stage 1 on sentences; without ``cot``, on trajectories as before."""
-    components = SAYING if "cot" in run.components else run.components
     own = [f"train.steps={run.recipe.say_steps}", f"train.lr={run.recipe.say_lr}", "train.warmup_steps=50"]
-    return _stage1(world, run, prepared, ("stage1/model", "saying"), components, own)
+    return _stage1(world, run, prepared, ("stage1/model", "saying"), ["cot" if run.says else "traj_future"], own)
 
 
 def stage2_arguments(world: World, run: Run, prepared: Path) -> list[str]:
@@ -156,27 +161,27 @@ def stage2_arguments(world: World, run: Run, prepared: Path) -> list[str]:
         "train.warmup_steps=50",
         "vlm_cache_gb=2",
     ]
-    return ["train", "stage2", *own, *_shared(world, run, prepared, run.components)]
+    return ["train", "stage2", *own, *_shared(world, run, prepared)]
 
 
 def _stage1(
-    world: World, run: Run, prepared: Path, places: tuple[str, str], components: Sequence[str], own: Sequence[str]
+    world: World, run: Run, prepared: Path, places: tuple[str, str], losses: Sequence[str], own: Sequence[str]
 ) -> list[str]:
-    loss = f"data.loss_components=[{','.join(name for name in components if name in WRITTEN)}]"
-    return ["train", "stage1", *_places(run, *places), loss, *own, *_shared(world, run, prepared, components)]
+    loss = f"data.loss_components=[{','.join(losses)}]"
+    return ["train", "stage1", *_places(run, *places), loss, *own, *_shared(world, run, prepared)]
 
 
 def _places(run: Run, start: str, out: str) -> list[str]:
     return [f"model.path={run.folder / start}", f"out={run.folder / out}"]
 
 
-def _shared(world: World, run: Run, prepared: Path, components: Sequence[str]) -> list[str]:
+def _shared(world: World, run: Run, prepared: Path) -> list[str]:
     return [
         f"data.labels={world.train}",
         f"data.data_dir={world.train}",
         f"data.cameras={CAMERA}",
         f"data.prepared={prepared}",
-        f"data.components=[{','.join(components)}]",
+        f"data.components=[{','.join(run.components)}]",
         "data.num_workers=1",
         f"train.batch_size={run.recipe.batch}",
         "train.accumulate=1",
