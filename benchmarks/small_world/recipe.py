@@ -42,7 +42,7 @@ class Recipe:
     train: int = 1600
     held_out: int = 160
     steps: int = 80
-    say_steps: int = 240
+    say_steps: int = 360
     expert_steps: int = 800
     batch: int = 32
     lr: float = 1e-3
