@@ -91,6 +91,11 @@ def prepared_data(settings: TrainSettings, model: ReasoningVLA, accelerator: Acc
     scenes = _prepared(settings, model, accelerator)
     data, train = settings.data, settings.train
     indices, left_out = usable(scenes, data.components)
+    if not indices:
+        raise AlpamayoError(
+            f"data.components={','.join(data.components)}: none of {len(scenes)} labels has a meta_action. Those of a "
+            "run and of an export as sft-chat have them, where one begins at the keyframe; those as jsonl have none."
+        )
     splits, drives = scenes.column("split"), scenes.column("drive")
     chosen = [index for index in indices if data.split is None or splits[index] == data.split]
     if not chosen:

@@ -83,6 +83,12 @@ def test_a_split_that_there_is_not(asked, start):
         prepared_data(asked("stage1", "out", "data.split=sft"), AlpamayoR1.from_pretrained(start), Accelerator())
 
 
+def test_meta_actions_that_no_label_has(asked, start):
+    wanted = asked("stage1", "out", "data.components=[image,traj_history,prompt,cot,meta_action,traj_future]")
+    with pytest.raises(AlpamayoError, match=r"data\.components=.*: none of 6 labels has a meta_action"):
+        prepared_data(wanted, AlpamayoR1.from_pretrained(start), Accelerator())
+
+
 @pytest.mark.parametrize(("share", "least", "most"), [(0.05, 1, 25), (0.5, 60, 140), (0.9, 150, 199), (0.0, 0, 0)])
 def test_about_the_share_of_drives(share, least, most):
     drives = [f"drive_{number}" for number in range(200)]
