@@ -75,7 +75,7 @@ def _result(out: Path, world: World, recipe: Recipe, arm: str, seed: int) -> lis
     kept = folder / "scores.json"
     if kept.exists():
         content = json.loads(kept.read_text("utf-8"))
-        if content["recipe"] != vars(recipe):
+        if content["recipe"] != _identity(recipe):
             raise SystemExit(f"{kept}: made by another recipe. Choose another --out, or delete it.")
         scores: list[dict[str, Any]] = content["scores"]
         return scores
@@ -84,9 +84,14 @@ def _result(out: Path, world: World, recipe: Recipe, arm: str, seed: int) -> lis
     found = [vars(one) for one in train_and_predict(world, run, timings, out / "prepared")]
     timings.note("in all", begun)
     partial = kept.with_suffix(".partial")
-    partial.write_text(json.dumps({"recipe": vars(recipe), "seconds": timings.seconds, "scores": found}), "utf-8")
+    partial.write_text(json.dumps({"recipe": _identity(recipe), "seconds": timings.seconds, "scores": found}), "utf-8")
     partial.replace(kept)
     return found
+
+
+def _identity(recipe: Recipe) -> dict[str, Any]:
+    """Return what results of a recipe depend on."""
+    return {name: value for name, value in vars(recipe).items() if name != "threads"}
 
 
 def report(results: dict[str, list[list[dict[str, Any]]]], recipe: Recipe) -> str:

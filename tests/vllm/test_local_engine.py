@@ -277,6 +277,8 @@ async def main():
     await asyncio.sleep(0.2)
     print("asked", *descendants(os.getpid()), flush=True)
     answer = await asked
+    while "stay" in sys.argv and not wrapper._stop._is_set:  # so that the signal comes while it answers
+        answer = await wrapper.send(body)
     print("answered", answer["finish_reason"], wrapper._stop._is_set, flush=True)
     if "stay" in sys.argv:
         await asyncio.sleep(600)
