@@ -130,12 +130,19 @@ class Loop:
         self.module.train()
         with self._ending_on_signals():
             while self.progress.step < self.steps:
-                ended = self._step(batches)
-                if ended is not None:
-                    return ended
+                if self._out_of_patience:
+                    return Ending.EARLY
+                if self._step(batches) and self.progress.step < self.steps:
+                    return Ending.INTERRUPTED
         return Ending.FINISHED
 
-    def _step(self, batches: Iterator[Batch]) -> Ending | None:
+    @property
+    def _out_of_patience(self) -> bool:
+        patience = self.settings.early_stop_patience
+        return patience is not None and self.progress.without_progress >= patience
+
+    def _step(self, batches: Iterator[Batch]) -> bool:
+        """Make a step, evaluate and save where it is time to; returns whether one of the processes was asked to end."""
         begun = time.monotonic()
         sums, asked_to_end = self._learn([next(batches) for _ in range(self.settings.accumulate)])
         self.progress.step += 1
@@ -145,11 +152,9 @@ class Loop:
         better = False
         if self.validation is not None and (last or step % settings.eval_every == 0) and not asked_to_end:
             better = self._evaluate(self.validation)
-        patience = settings.early_stop_patience
-        early = patience is not None and self.progress.without_progress >= patience and not last
-        if last or early or asked_to_end or better or step % settings.save_every == 0:
+        if last or self._out_of_patience or asked_to_end or better or step % settings.save_every == 0:
             self._save()
-        return Ending.INTERRUPTED if asked_to_end and not last else Ending.EARLY if early else None
+        return asked_to_end
 
     def _learn(self, batches: list[Batch]) -> tuple[LossSums, bool]:
         """Make a step; returns its losses over all processes, and whether one of them was asked to end.

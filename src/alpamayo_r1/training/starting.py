@@ -16,6 +16,7 @@ from alpamayo_r1.models.checkpoint_files import CONFIG, check_weights, listed
 from alpamayo_r1.models.instantiate import instantiate
 from alpamayo_r1.scenes import SceneShape
 from alpamayo_r1.training.settings import ModelSettings, Precision, Stage, TrainSettings
+from coc_labeling.export import path_tokens
 
 _PLAIN = "qwen3_vl"
 _CLASSES: dict[str, type[ReasoningVLA]] = {
@@ -25,24 +26,28 @@ _CLASSES: dict[str, type[ReasoningVLA]] = {
 }
 _SHAPE = SceneShape()
 # About the spread of accelerations (m/s^2) and curvatures (1/m) in traffic: what is trained on has about unit variance.
+_STDS = (1.0, 0.02)
 _ACTION_SPACE = {
     "_target_": "alpamayo_r1.action_space.UnicycleAccelCurvatureActionSpace",
     "accel_mean": 0.0,
-    "accel_std": 1.0,
+    "accel_std": _STDS[0],
     "curvature_mean": 0.0,
-    "curvature_std": 0.02,
+    "curvature_std": _STDS[1],
     "n_waypoints": _SHAPE.future_steps,
 }
-# The bounds of the action space, +-9.8 m/s^2 and +-0.2 1/m, in those units; as many tokens as released models have.
+# What an export as sft-chat writes out; as many tokens as released models have.
 _FUTURES = {
     "_target_": "alpamayo_r1.action_space.discrete_action_space.DiscreteTrajectoryTokenizer",
     "_recursive_": False,
     "action_space_cfg": _ACTION_SPACE,
-    "dims_min": [-9.8, -10.0],
-    "dims_max": [9.8, 10.0],
-    "num_bins": 2999,  # odd: half a bin of curvature would bend a straight road by a metre
+    "dims_min": [low / std for low, std in zip(path_tokens.FUTURE_MIN, _STDS, strict=True)],
+    "dims_max": [high / std for high, std in zip(path_tokens.FUTURE_MAX, _STDS, strict=True)],
+    "num_bins": path_tokens.FUTURE_BINS,
 }
-_HISTORIES = {"_target_": "alpamayo_r1.models.delta_tokenizer.DeltaTrajectoryTokenizer", "num_bins": 1000}
+_HISTORIES = {
+    "_target_": "alpamayo_r1.models.delta_tokenizer.DeltaTrajectoryTokenizer",
+    "num_bins": path_tokens.HISTORY_BINS,
+}
 _EXPERT_PARTS: dict[str, Any] = {
     "diffusion_cfg": {"_target_": "alpamayo_r1.diffusion.flow_matching.FlowMatching"},
     "action_in_proj_cfg": {"_target_": "alpamayo_r1.models.action_in_proj.PerWaypointActionInProjV2"},

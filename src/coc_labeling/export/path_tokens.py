@@ -2,7 +2,8 @@
 
 The history's tokenizer is the model's own. The statistics and bounds by which a checkpoint scales actions are its
 secret until it is opened, so actions are written here in their own units, over the whole of the bounds that the action
-space has. ``tokens.json`` of an export says all numbers; poses stand beside the tokens, so that they can be made again.
+space has, as a model that is trained from a plain one has them by default. ``tokens.json`` of an export says all
+numbers; poses stand beside the tokens, so that they can be made again.
 """
 
 import numpy as np
@@ -14,9 +15,12 @@ from driving_clips.geometry import Floats
 DT = 0.1  # s, between poses
 HISTORY_MIN, HISTORY_MAX = (-4.0, -4.0, -10.0), (4.0, 4.0, 10.0)  # m a step, by axis
 HISTORY_BINS = 1000
-FUTURE_MIN, FUTURE_MAX = (-9.8, -0.2), (9.8, 0.2)  # m/s^2 and 1/m
-FUTURE_BINS = 2999  # an odd number: half a bin of curvature would bend a straight road by a metre
-HISTORY_FIRST = 3000
+FUTURE_BINS = 3000
+# One bin more above zero than below, so that zero has one: half a bin of curvature would bend a straight road by a metre.
+_BELOW_ZERO, _ABOVE_ZERO = 1499, 1500
+FUTURE_MAX = (9.8, 0.2)  # m/s^2 and 1/m
+FUTURE_MIN = tuple(-most * _BELOW_ZERO / _ABOVE_ZERO for most in FUTURE_MAX)
+HISTORY_FIRST = FUTURE_BINS
 VOCABULARY = HISTORY_FIRST + HISTORY_BINS  # as many trajectory tokens as released checkpoints have
 # Weights of smoothness and of smallness, by what is solved for.
 _THETA, _SPEED, _ACCELERATION, _CURVATURE = (1e-6, 1e-8), (1e-6, 1e-4), (1e-4, 1e-4), (1e-4, 1e-4)

@@ -220,9 +220,13 @@ class TestEndings:
     def test_early_stop(self, start, tmp_path):
         asked = ("train.steps=50", "train.batch_size=2", "train.eval_every=1", "train.early_stop_patience=2")
         # A rate that spoils the model: the first evaluation is the best one, or nearly so.
-        result = run(settings_of("stage1", start, tmp_path, *asked, "train.lr=0.5"), told(4), told(2))
+        settings = settings_of("stage1", start, tmp_path, *asked, "train.lr=0.5")
+        result = run(settings, told(4), told(2))
         assert result.ending is loop.Ending.EARLY
         assert result.progress.step == result.progress.best_step + 2
+        again = run(settings, told(4), told(2))
+        assert again.ending is loop.Ending.EARLY
+        assert again.progress == result.progress
         assert json.loads((tmp_path / "run_summary.json").read_text())["ending"].startswith("early stop")
 
     @pytest.mark.parametrize("stage", STAGES)

@@ -3,18 +3,31 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from transformers import Qwen3VLForConditionalGeneration
 
 from alpamayo_r1.errors import AlpamayoError
 from alpamayo_r1.models.alpamayo_r1 import AlpamayoR1
-from alpamayo_r1.models.base_model import ReasoningVLA, ReasoningVLAConfig
+from alpamayo_r1.models.base_model import (
+    ReasoningVLA,
+    ReasoningVLAConfig,
+    tokenize_future_trajectory,
+    tokenize_history_trajectory,
+)
+from alpamayo_r1.scenes import SceneShape, ego_path
 from alpamayo_r1.training.starting import starting_model
+from builders.driving import lively_drive
+from coc_labeling.export.path_tokens import VOCABULARY, future_tokens, history_tokens
+from coc_labeling.export.trajectory import drive_around
+from driving_clips.ego_motion import EgoSamples
+from driving_clips.geometry import quat_of_yaw
 from hand_made import batch_of, told
 from tiny_model import BASE, PARTS, SPECIAL, base_config, base_tokenizer, tiny_config, tiny_model, write_base
 from training_runs import losses, run, settings_of
 
+T0_US = 4_000_000
 FUTURES = "{num_bins: 33, action_space_cfg: {accel_std: 0.8}}"
 SMALL = (f"model.traj_tokenizer_cfg={FUTURES}", "model.hist_traj_tokenizer_cfg={num_bins: 64}")
 SMALL += ("model.min_pixels=1024", "model.max_pixels=4096")
@@ -40,6 +53,11 @@ def plain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain") / "qwen"
     write_plain(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def by_default(plain, tmp_path_factory):
+    return starting_model(settings_of("stage1", plain, tmp_path_factory.mktemp("by_default")))
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +110,27 @@ class TestPlain:
         assert config.add_special_tokens
         assert config.traj_token_start_idx == len(SPECIAL) + 256
 
-    def test_by_default_as_many_trajectory_tokens_as_released_models_have(self, plain, tmp_path):
-        config = starting_model(settings_of("stage1", plain, tmp_path)).config
-        assert config.traj_vocab_size in (3999, 4000)
+    @pytest.mark.parametrize("seed", range(5))
+    def test_by_default_paths_are_the_tokens_of_an_export(self, by_default, seed):
+        driven = lively_drive(seed)
+        xyz = np.stack([driven.x, driven.y, np.zeros(len(driven))], axis=1)
+        samples = EgoSamples(driven.t_us, xyz, quat_of_yaw(driven.yaw), None)
+        path = vars(ego_path(samples, T0_US, SceneShape(), "a"))
+        poses = {f"ego_{name}": torch.from_numpy(own)[None, None] for name, own in path.items()}
+        offset = by_default.hist_token_start_idx - by_default.future_token_start_idx
+        history = tokenize_history_trajectory(by_default.hist_traj_tokenizer, poses, offset)
+        future = tokenize_future_trajectory(by_default.traj_tokenizer, poses)
+        exported = drive_around(samples, T0_US, with_future=True)
+        assert history[0].tolist() == pytest.approx(history_tokens(exported.history).tolist(), abs=1)
+        assert future[0].tolist() == pytest.approx(future_tokens(exported).tolist(), abs=1)
+
+    def test_by_default_as_many_trajectory_tokens_as_released_models_have(self, by_default):
+        assert by_default.config.traj_vocab_size == VOCABULARY == 4000
+
+    def test_by_default_straight_on_is_a_token(self, by_default):
+        bins = by_default.traj_tokenizer.bins
+        still = torch.zeros(64, 2)
+        assert bins.decode(bins.encode(still), still).abs().max() < 1e-5
 
     def test_tied_embeddings(self, tmp_path):
         write_plain(tmp_path / "qwen", tie_word_embeddings=True)
