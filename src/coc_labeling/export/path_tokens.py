@@ -16,7 +16,7 @@ DT = 0.1  # s, between poses
 HISTORY_MIN, HISTORY_MAX = (-4.0, -4.0, -10.0), (4.0, 4.0, 10.0)  # m a step, by axis
 HISTORY_BINS = 1000
 FUTURE_BINS = 3000
-# One bin more above zero than below, so that zero has one: half a bin of curvature would bend a straight road by a metre.
+# One bin more above zero than below, so that zero has one: half a bin of curvature would bend a straight road by 1 m.
 _BELOW_ZERO, _ABOVE_ZERO = 1499, 1500
 FUTURE_MAX = (9.8, 0.2)  # m/s^2 and 1/m
 FUTURE_MIN = tuple(-most * _BELOW_ZERO / _ABOVE_ZERO for most in FUTURE_MAX)
