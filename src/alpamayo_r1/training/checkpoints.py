@@ -44,6 +44,7 @@ class Progress:
         best_loss: the lowest validation loss, None before there is one.
         best_step: where that was.
         without_progress: evaluations since.
+        evaluation_due: whether it was ended before an evaluation that was to come after that step.
     """
 
     step: int = 0
@@ -52,6 +53,7 @@ class Progress:
     best_loss: float | None = None
     best_step: int | None = None
     without_progress: int = 0
+    evaluation_due: bool = False
 
     @classmethod
     def read(cls, path: Path) -> "Progress":

@@ -129,6 +129,8 @@ class Loop:
         batches = self._batches()
         self.module.train()
         with self._ending_on_signals():
+            if self._evaluate_if_due():
+                self._save()
             while self.progress.step < self.steps:
                 if self._out_of_patience:
                     return Ending.EARLY
@@ -149,9 +151,9 @@ class Loop:
         step, settings = self.progress.step, self.settings
         self._write(**sums.means(), seconds=time.monotonic() - begun, lr=self._rate, grad_norm=self._norm)
         last = step == self.steps
-        better = False
-        if self.validation is not None and (last or step % settings.eval_every == 0) and not asked_to_end:
-            better = self._evaluate(self.validation)
+        self.progress.evaluation_due = last or step % settings.eval_every == 0
+        in_a_hurry = asked_to_end and not last  # whoever asks may not wait for long
+        better = not in_a_hurry and self._evaluate_if_due()
         if last or self._out_of_patience or asked_to_end or better or step % settings.save_every == 0:
             self._save()
         return asked_to_end
@@ -203,12 +205,15 @@ class Loop:
                 self.problems[problem] = None
         return output
 
-    def _evaluate(self, validation: Batches) -> bool:
-        """Measure the validation loss; returns whether it is the lowest so far."""
+    def _evaluate_if_due(self) -> bool:
+        """Measure the validation loss where it is time to; returns whether it is the lowest so far."""
+        due, self.progress.evaluation_due = self.progress.evaluation_due, False
+        if not due or self.validation is None:
+            return False
         self.module.eval()
         own_sums = LossSums()
         with torch.no_grad():
-            for batch in validation.epoch(0):
+            for batch in self.validation.epoch(0):
                 own_sums.add(self._loss(batch, _VALIDATION))
         self.module.train()
         sums = LossSums(self._sum(own_sums.values))

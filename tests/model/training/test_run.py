@@ -247,8 +247,9 @@ class TestEndings:
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_a_signal_saves_and_the_same_command_goes_on(self, start, tmp_path, monkeypatch, number):
-        asked = ("train.steps=6", "train.batch_size=2", "train.accumulate=1")
-        run(settings_of("stage2", start, tmp_path / "whole", *asked))
+        asked = ("train.steps=6", "train.batch_size=2", "train.accumulate=1", "train.eval_every=3")
+        scenes = (told(6), told(2))
+        run(settings_of("stage2", start, tmp_path / "whole", *asked), *scenes)
         learn = loop.Loop._learn
 
         def interrupted(self, batches):
@@ -259,15 +260,17 @@ class TestEndings:
 
         monkeypatch.setattr(loop.Loop, "_learn", interrupted)
         before = signal.getsignal(number)
-        result = run(settings_of("stage2", start, tmp_path / "a", *asked))
+        result = run(settings_of("stage2", start, tmp_path / "a", *asked), *scenes)
         assert result.interrupted
         assert result.progress.step == 3
         assert result.model is None
         assert signal.getsignal(number) is before
         assert [path.name for path in (tmp_path / "a" / "checkpoints").iterdir()] == ["step_000003"]
         monkeypatch.undo()
-        assert not run(settings_of("stage2", start, tmp_path / "a", *asked)).interrupted
-        assert losses(tmp_path / "a") == losses(tmp_path / "whole")
+        assert not run(settings_of("stage2", start, tmp_path / "a", *asked), *scenes).interrupted
+        for curve in ("loss", "val_loss"):
+            assert losses(tmp_path / "a", curve) == losses(tmp_path / "whole", curve), curve
+        assert set(losses(tmp_path / "a", "val_loss")) == {3, 6}
 
     def test_a_row_without_its_end_is_named(self, start, tmp_path):
         scenes = [*told(3), Told("broken", "no end", has_future_start=False)]
