@@ -23,6 +23,7 @@ TESTS = Path(__file__).resolve().parent.parent / "tests"
 BATCH = 8
 MOMENTS_US = (3_000_000, 6_000_000, 9_000_000, 12_000_000)
 GB = 2**30
+GIGA = 1e9
 SAID = "Decelerate to keep a safe distance to the lead vehicle that brakes ahead."
 
 
@@ -136,17 +137,38 @@ def rows_of(size: str, device: str, repeats: int, batch: int = BATCH) -> list[Ro
             ("stage 2", lambda: Bench(SIZES[size], device, "stage2", batch)),
             ("stage 2, what is frozen kept", lambda: Bench(SIZES[size], device, "stage2", batch, cache_gb=64)),
         ]
-        return [_steps(f"scenes a second, {name}", make(), repeats, batch) for name, make in cases]
+        rows = [_steps(f"scenes a second, {name}", make(), repeats, batch) for name, make in cases]
+        return [*rows, _limit(cases[0][1]())]
     finally:
         torch.set_num_threads(threads)
 
 
+def _limit(bench: Bench) -> Row:
+    """Measure what the device computes where nothing else is to be done."""
+    torch = bench.torch
+    side, dtype = (1024, torch.float32) if bench.device == "cpu" else (8192, torch.bfloat16)
+    one = torch.randn(side, side, device=bench.device, dtype=dtype)
+    seconds = []
+    for _ in range(5):
+        begun = bench.clock()
+        one @ one
+        seconds.append(bench.clock() - begun)
+    best = 2 * side**3 / min(seconds) / GIGA
+    return Row("the limit: a product of two matrices", "", f"{best:.0f} GFLOP/s", f"{bench.device}, {side} x {side}")
+
+
 def _steps(what: str, bench: Bench, repeats: int, batch: int) -> Row:
-    bench.step()
+    from torch.utils.flop_counter import FlopCounterMode
+
+    bench.step()  # what is frozen is read and kept
+    with FlopCounterMode(display=False) as counted:
+        bench.step()
     if bench.device != "cpu":
         bench.torch.cuda.reset_peak_memory_stats()
     seconds = [bench.step() for _ in range(max(3, repeats))]
-    measured = f"{_rates(seconds, batch)}; batches are made in {bench.collating * 1e3:.1f} ms a scene"
+    computed = counted.get_total_flops() / statistics.median(seconds) / GIGA
+    made = f"batches are made in {bench.collating * 1e3:.1f} ms a scene"
+    measured = f"{_rates(seconds, batch)}, {computed:.0f} GFLOP/s; {made}"
     if bench.device != "cpu":
         measured += f"; {bench.torch.cuda.max_memory_allocated() / GB:.1f} GB at most"
     return Row(what, "", measured, f"{bench.device}, batches of {batch}, {bench.tokens} tokens a scene")
