@@ -158,20 +158,37 @@ def _limit(bench: Bench) -> Row:
 
 
 def _steps(what: str, bench: Bench, repeats: int, batch: int) -> Row:
-    from torch.utils.flop_counter import FlopCounterMode
-
     bench.step()  # what is frozen is read and kept
-    with FlopCounterMode(display=False) as counted:
-        bench.step()
+    flops = _flops_of(bench.step)
     if bench.device != "cpu":
         bench.torch.cuda.reset_peak_memory_stats()
     seconds = [bench.step() for _ in range(max(3, repeats))]
-    computed = counted.get_total_flops() / statistics.median(seconds) / GIGA
+    computed = flops / statistics.median(seconds) / GIGA
     made = f"batches are made in {bench.collating * 1e3:.1f} ms a scene"
     measured = f"{_rates(seconds, batch)}, {computed:.0f} GFLOP/s; {made}"
     if bench.device != "cpu":
         measured += f"; {bench.torch.cuda.max_memory_allocated() / GB:.1f} GB at most"
     return Row(what, "", measured, f"{bench.device}, batches of {batch}, {bench.tokens} tokens a scene")
+
+
+def _flops_of(step: Callable[[], object]) -> int:
+    """Return the operations of matrix products in a step, with those of attention, which torch counts on GPUs only."""
+    from torch import ops
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+    def forward(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+        return int(sdpa_flop_count(query, key, value))
+
+    def backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+        return int(sdpa_backward_flop_count(gradient, query, key, value))
+
+    attention = {
+        ops.aten._scaled_dot_product_flash_attention_for_cpu: forward,
+        ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
+    }
+    with FlopCounterMode(display=False, custom_mapping=attention) as counted:
+        step()
+    return int(counted.get_total_flops())
 
 
 def _rates(seconds: Sequence[float], batch: int) -> str:
