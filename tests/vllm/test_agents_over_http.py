@@ -185,4 +185,4 @@ def test_two_servers_share_the_windows(inputs, vllm_server, second_server, tmp_p
     assert run.reasons() == {"done: labelled": len(MANY)}
     got = [server.metric(SUCCEEDED) - earlier for server, earlier in zip(servers, before, strict=True)]
     assert sum(got) == sum(len(record.calls) for record in run.records().values())
-    assert min(got) > sum(got) / 4
+    assert min(got) >= sum(got) / 4, "one of four clips at least"

@@ -30,6 +30,8 @@ T = TypeVar("T", bound=Lendable)
 class ServerPool(Generic[T]):
     """Servers of the same model: a session stays with its server, a new one goes where the fewest requests are.
 
+    Of several with as few it takes the one that was chosen longest ago.
+
     Args:
         servers: one or several.
         timing: the clock.
@@ -37,6 +39,7 @@ class ServerPool(Generic[T]):
 
     def __init__(self, servers: Sequence[T], timing: Timing) -> None:
         self.servers = tuple(servers)
+        self._turns = list(servers)  # who was chosen longest ago comes first
         self._timing = timing
         self._sessions: OrderedDict[str, T] = OrderedDict()
 
@@ -53,7 +56,7 @@ class ServerPool(Generic[T]):
     def _pick(self, session: str | None) -> T:
         bound = self._sessions.get(session) if session is not None else None
         # A session whose server is gone moves: its caches are lost anyway, and its answer need not be.
-        server = bound if bound is not None and self._usable(bound) else self._least_loaded()
+        server = bound if bound is not None and self._usable(bound) else self._choose()
         if session is not None:
             self._sessions[session] = server
             self._sessions.move_to_end(session)
@@ -65,8 +68,11 @@ class ServerPool(Generic[T]):
         # Of a server that was down, one request finds out whether it is back, not a crowd of them.
         return self._timing.now() >= server.down_until and not (server.suspect and server.in_flight)
 
-    def _least_loaded(self) -> T:
-        usable = [server for server in self.servers if self._usable(server)]
+    def _choose(self) -> T:
+        usable = [server for server in self._turns if self._usable(server)]
         if usable:
-            return min(usable, key=lambda server: server.in_flight)
-        return min(self.servers, key=lambda server: server.down_until)
+            chosen = min(usable, key=lambda server: server.in_flight)
+        else:
+            chosen = min(self._turns, key=lambda server: server.down_until)
+        self._turns = [*(server for server in self._turns if server is not chosen), chosen]
+        return chosen

@@ -25,6 +25,15 @@ def test_new_sessions_spread_and_old_ones_stay(clock):
     assert [server.in_flight for server in pool.servers] == [0, 0, 0]
 
 
+def test_idle_servers_take_turns(clock):
+    pool = pool_of(clock, "a", "b")
+    names = []
+    for i in range(4):
+        with pool.lend(f"s{i}") as server:
+            names.append(server.name)
+    assert names == ["a", "b", "a", "b"]
+
+
 def test_down_server_is_left_alone_then_tried_by_one(clock):
     pool = pool_of(clock, "a", "b")
     with pool.lend("s") as bound:
