@@ -44,7 +44,7 @@ def running(tmp_path_factory):
 def test_the_whole_group_is_signalled(running, number):
     folder, processes = running
     out, process = folder / number.name, processes[number]
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not (out / "losses.jsonl").exists() or len(losses(out)) < 3:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -91,7 +91,7 @@ def launch(jobs: Path) -> None:
         env={**os.environ, **own},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
