@@ -159,4 +159,4 @@ def _notices(settings: TrainSettings, held: Sequence[int], splits: set[str | Non
         yield "there is one drive only, and none for validation: no early stop, and the last checkpoint is taken."
     if settings.data.split is None and len(splits) > 1:
         said = ", ".join(sorted(str(split) for split in splits))
-        yield f"labels of all splits are learnt from ({said}), those for evaluation included. For one: data.split=sft"
+        yield f"labels of all splits are learnt from ({said}). For one: data.split=sft"
