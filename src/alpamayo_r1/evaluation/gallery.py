@@ -62,10 +62,15 @@ def write_gallery(path: str, summaries: Sequence[Summary]) -> None:
     content = {
         "summaries": summaries,
         "sections": [_sections(own.evaluated) for own in summaries],
-        "shares": _shares([(*own.by_said, *own.by_scenario, *own.by_decision) for own in summaries]),
+        "shares": _shares([_groups(own) for own in summaries]),
         "contradicted": BY_KEY["contradicted"],
     }
     write_html(path, "contradictions.html", content)
+
+
+def _groups(summary: Summary) -> tuple[Group, ...]:
+    """Return a model's groups; none where it says nothing that can be contradicted, which is not the same as never."""
+    return (*summary.by_said, *summary.by_scenario, *summary.by_decision) if summary.by_said else ()
 
 
 def _shares(models: Sequence[tuple[Group, ...]]) -> list[KindShares]:

@@ -154,3 +154,13 @@ def test_the_page_lists_what_it_does_not_picture(tmp_path):
     assert f"{gallery.MOST_LISTED} further scenes" in page.said
     assert "3 more are in contradictions.jsonl alone" in page.said
     assert page.said.count("clip") >= gallery.MOST_PICTURED + gallery.MOST_LISTED
+
+
+def test_who_says_nothing_has_no_share(tmp_path):
+    (tmp_path / "silent").mkdir()
+    says = evaluated(tmp_path, scene_line([arc(10.0, -0.02)], arc(), LEFT))
+    silent = evaluated(tmp_path / "silent", scene_line([arc(10.0, -0.02)], arc(), ""))
+    gallery.write_gallery(str(tmp_path / "contradictions.html"), [summarise(says), summarise(silent)])
+    page = Page((tmp_path / "contradictions.html").read_text())
+    assert "100.0 %" in page.said
+    assert "0.0 %" not in page.said.replace("100.0 %", "")
