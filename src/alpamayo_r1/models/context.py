@@ -1,11 +1,12 @@
 """What the vision-language model has read of scenes, as the expert is trained on it: up to each row's own end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import Qwen3VLForConditionalGeneration
 
@@ -82,9 +83,8 @@ def read_context(
     end = first_index((ids == end_token_id) & (columns >= turn[:, None]), -1)
     ended = end >= 0
     kept = int(end.max()) + 1 if bool(ended.any()) else 1  # columns after every row's end are seen by none
-    vlm.eval()  # trained, it computes activations anew, and keeps no cache
     cache = GrowingCache(vlm.config.text_config.num_hidden_layers, length)
-    with torch.no_grad():
+    with torch.no_grad(), _as_in_inference(vlm):
         vlm.model(
             input_ids=ids,
             attention_mask=prompt.attention_mask,
@@ -99,3 +99,14 @@ def read_context(
         torch.where(ended, prompt.position_ids[0].gather(1, end.clamp(min=0)[:, None])[:, 0] + 1, 0),
         ended,
     )
+
+
+@contextmanager
+def _as_in_inference(model: nn.Module) -> Iterator[None]:
+    """Let a model compute as in inference: trained, it may compute activations anew, and then keeps no cache."""
+    trained = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(trained)

@@ -219,3 +219,11 @@ def test_seeds_leave_torchs_generator_alone(model):
     torch.manual_seed(5)
     model(**batch, seeds=[1, 2])
     assert torch.equal(torch.rand(3), wanted)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_stays_in_its_mode(model, training):
+    model.train(training)
+    model(**batch_of(model, *told(2), for_expert=True), seeds=[1, 2])
+    assert {part.training for part in model.vlm.modules()} == {training}
+    model.eval()
