@@ -119,3 +119,6 @@ class InMemory:
         own = groups[self.rank :: self.processes][: len(self)]
         for group in own[skip:]:
             yield batch_of(self.model, *(self.scenes[i] for i in group), for_expert=self.for_expert)
+
+    def close(self) -> None:
+        pass

@@ -2,6 +2,7 @@
 
 import hashlib
 import signal
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from alpamayo_r1.models.base_model import ReasoningVLA
 from alpamayo_r1.scenes import SceneShape
 from alpamayo_r1.training.batches import Collator, data_loader, frame_size, usable
 from alpamayo_r1.training.loop import Batch, Batches
-from alpamayo_r1.training.prepared import PreparedSet, PrepareRequest, prepare
+from alpamayo_r1.training.prepared import SUMMARY, PreparedSet, PrepareRequest, left_out_of, prepare
 from alpamayo_r1.training.settings import Stage, TrainSettings
 from batch_runs.terminal import say
+from driving_clips import files
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class TrainingData:
     counts: dict[str, int]
     notices: tuple[str, ...] = ()
 
+    def close(self) -> None:
+        """End the processes that make batches."""
+        for batches in (self.train, self.validation):
+            if batches is not None:
+                batches.close()
+
 
 class LoaderBatches:
     """The batches of a data loader that are a process's own."""
@@ -46,9 +54,42 @@ class LoaderBatches:
         return len(self._loader)
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """Return those of an epoch after the first ``skip``, which are not made."""
+        """Yield those of an epoch after the first ``skip``, which are not made.
+
+        Raises:
+            AlpamayoError: a scene that cannot be read, or be made a batch of.
+        """
         self._loader.set_epoch(number)
-        return iter(skip_first_batches(self._loader, skip) if skip else self._loader)
+        loader = skip_first_batches(self._loader, skip) if skip else self._loader
+        try:
+            yield from loader
+        except AlpamayoError as error:
+            raise AlpamayoError(_said_in_worker(str(error))) from None
+        finally:
+            if loader is not self._loader:
+                _end_workers(loader)
+
+    def close(self) -> None:
+        """End the worker processes."""
+        _end_workers(self._loader)
+
+
+def _end_workers(loader: Any) -> None:
+    """End a loader's worker processes: as they leave signals alone, Python would wait for them for ever at its exit."""
+    base = loader.base_dataloader
+    iterator, base._iterator = base._iterator, None
+    if iterator is not None:
+        iterator._shutdown_workers()
+
+
+def _said_in_worker(message: str) -> str:
+    """Return the message of an error without the traceback that a data loader puts before it.
+
+    Example:
+        >>> _said_in_worker("Caught AlpamayoError in DataLoader worker process 0. alpamayo_r1.AlpamayoError: damaged.")
+        'damaged.'
+    """
+    return message.rpartition(f"{AlpamayoError.__name__}: ")[2].strip()
 
 
 def _leave_signals_to_the_first(worker: int) -> None:
@@ -129,7 +170,7 @@ def prepared_data(settings: TrainSettings, model: ReasoningVLA, accelerator: Acc
         batches(learnt, shuffle=True),
         batches(held, shuffle=False) if held else None,
         counts,
-        tuple(_notices(settings, held, {splits[index] for index in chosen})),
+        tuple(_notices(settings, held, {splits[index] for index in chosen}, left_out_of(data.prepared))),
     )
 
 
@@ -154,7 +195,13 @@ def _prepared(settings: TrainSettings, model: ReasoningVLA, accelerator: Acceler
     return PreparedSet.open(data.prepared)
 
 
-def _notices(settings: TrainSettings, held: Sequence[int], splits: set[str | None]) -> Iterator[str]:
+def _notices(
+    settings: TrainSettings, held: Sequence[int], splits: set[str | None], lost: Counter[str]
+) -> Iterator[str]:
+    if lost:
+        why = ", ".join(f"{count} {reason}" for reason, count in lost.most_common())
+        named = files.join(settings.data.prepared, SUMMARY)
+        yield f"{lost.total()} labels are not learnt from ({why}). Each is named in {named}"
     if settings.data.val_share and not held:
         yield "there is one drive only, and none for validation: no early stop, and the last checkpoint is taken."
     if settings.data.split is None and len(splits) > 1:

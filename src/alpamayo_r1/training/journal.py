@@ -9,7 +9,7 @@ from typing import Any
 from driving_clips import files
 
 LOSSES = "losses.jsonl"
-_BOARD = "tensorboard"
+BOARD = "tensorboard"
 _TOLD = {"loss": "loss", "val_loss": "validation"}
 
 
@@ -27,7 +27,7 @@ class Journal:
         kept = [line for line in _lines(self._path) if line.get("step", 0) <= step]
         files.write_atomic(str(self._path), "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self._path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(out / _BOARD), purge_step=step + 1)
+        self._board = SummaryWriter(str(out / BOARD), purge_step=step + 1)
         self._first = self._step = step
         self._begun = time.monotonic()
         self._latest: dict[str, float] = {}

@@ -43,6 +43,9 @@ class Batches(Protocol):
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
         """Return those of an epoch after the first ``skip``; their order is the epoch's own."""
 
+    def close(self) -> None:
+        """End what makes them."""
+
 
 class Ending(StrEnum):
     """Why a training ended."""

@@ -31,7 +31,7 @@ from alpamayo_r1.training.checkpoints import (
     load_trained,
 )
 from alpamayo_r1.training.data import TrainingData, prepared_data
-from alpamayo_r1.training.journal import LOSSES, Journal
+from alpamayo_r1.training.journal import BOARD, LOSSES, Journal
 from alpamayo_r1.training.loop import Ending, Loop, make_optimizer, steps_of
 from alpamayo_r1.training.losses import Trainee
 from alpamayo_r1.training.settings import AUTO, Stage, TrainSettings
@@ -111,20 +111,24 @@ def train(settings: TrainSettings, get_data: GetData = prepared_data) -> TrainRe
     accelerator = _accelerator(settings)
     checkpoints = Checkpoints(Path(settings.out) / CHECKPOINTS, settings.train.keep)
     earlier = _earlier(settings, checkpoints)
+    _refuse_foreign(Path(settings.out), Path(settings.data.prepared))
     described = {**settings.as_json(), "processes": accelerator.num_processes}
     _refuse_other(described, settings, earlier)
     attention = settings.model.attn_implementation
     model = starting_model(settings) if earlier is None else load_checkpoint(earlier / MODEL, attention)
     data = get_data(settings, model, accelerator)
-    if not len(data.train):
-        raise AlpamayoError("data: expected at least one batch for each process, found none.")
-    loop = _loop(settings, accelerator, model, data, checkpoints, earlier)
-    if accelerator.is_main_process:
-        files.make_dir(settings.out)
-        files.write_atomic(files.join(settings.out, SETTINGS), json.dumps(described, indent=2) + "\n")
-        _tell(settings, data, loop, earlier)
-        loop.journal = Journal(Path(settings.out), loop.progress.step)
-    return _trained(settings, loop, data)
+    try:
+        if not len(data.train):
+            raise AlpamayoError("data: expected at least one batch for each process, found none.")
+        loop = _loop(settings, accelerator, model, data, checkpoints, earlier)
+        if accelerator.is_main_process:
+            files.make_dir(settings.out)
+            files.write_atomic(files.join(settings.out, SETTINGS), json.dumps(described, indent=2) + "\n")
+            _tell(settings, data, loop, earlier)
+            loop.journal = Journal(Path(settings.out), loop.progress.step)
+        return _trained(settings, loop, data)
+    finally:
+        data.close()
 
 
 def _loop(
@@ -242,6 +246,18 @@ def _earlier(settings: TrainSettings, checkpoints: Checkpoints) -> Path | None:
             "Choose another out, or go on with train.resume=auto."
         )
     return None
+
+
+def _refuse_foreign(out: Path, prepared: Path) -> None:
+    """Raise AlpamayoError where a folder holds something else than a training."""
+    if not out.is_dir() or (out / SETTINGS).is_file():
+        return
+    known = {CHECKPOINTS, MODEL, LOSSES, BOARD, SUMMARY, prepared.name if prepared.parent == out else ""}
+    if foreign := sorted(path.name for path in out.iterdir() if path.name not in known):
+        raise AlpamayoError(
+            f"out={out}: expected a new folder, an empty one or that of a training, found {', '.join(foreign[:3])} in "
+            "it. Choose another out."
+        )
 
 
 def _refuse_other(described: dict[str, Any], settings: TrainSettings, earlier: Path | None) -> None:

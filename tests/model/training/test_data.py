@@ -2,7 +2,10 @@
 
 import json
 import shutil
+from multiprocessing import active_children
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from accelerate import Accelerator
 from typer.testing import CliRunner
@@ -65,6 +68,44 @@ def test_workers_change_nothing(asked, tmp_path):
     train(asked("stage1", "two", "data.num_workers=1", "train.steps=2", "train.resume=null"))
     alone = losses(tmp_path / "none")
     assert losses(tmp_path / "two")[1] == alone[1]
+    assert not active_children()
+
+
+def test_a_damaged_picture_ends_the_training_and_its_workers(asked, tmp_path):
+    train(asked("stage1", "first", "train.steps=1"))
+    (scenes,) = (tmp_path / "prepared").glob("scenes-*")
+    content = scenes.read_bytes()
+    scenes.write_bytes(content.replace(b"WEBP", b"WEPB"))
+    with pytest.raises(AlpamayoError) as caught:
+        train(asked("stage1", "second", "data.num_workers=1"))
+    assert str(caught.value).startswith(f"{scenes}: ")
+    assert str(caught.value).endswith("prepare again.")
+    assert "\n" not in str(caught.value)
+    assert not active_children()
+
+
+def test_a_folder_with_something_else_is_left_alone(asked, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letters.txt").write_text("keep me")
+    with pytest.raises(AlpamayoError, match=r"out=.*: expected a new folder.*found letters\.txt"):
+        train(asked("stage1", "out"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["letters.txt"]
+
+
+def test_what_is_not_learnt_from_is_said_each_time(asked, start, pai, tmp_path):
+    labels = tmp_path / "labels"
+    shutil.copytree(pai / "reasoning", labels / "reasoning")
+    path = labels / "reasoning" / "ood_reasoning.parquet"
+    table = pq.read_table(path)
+    clips = [*table["clip_id"].to_pylist(), "unknown"]
+    events = [*table["events"].to_pylist(), table["events"][0].as_py()]
+    pq.write_table(pa.table({"clip_id": clips, "events": events}), path)
+    settings = asked("stage1", "out", f"data.labels={labels}", "train.steps=1")
+    for _ in range(2):
+        result = train(settings)
+        (notice,) = (one for one in result.notices if "not learnt from" in one)
+        assert notice.endswith(f"Each is named in {tmp_path / 'prepared' / 'prepare_summary.json'}")
+        assert notice in json.loads((tmp_path / "out" / "run_summary.json").read_text())["notices"]
 
 
 def test_a_drive_is_kept_for_validation(asked, start):

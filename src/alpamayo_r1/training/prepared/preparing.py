@@ -4,6 +4,8 @@ A shard is there as a whole or not at all, so that a run that was killed loses t
 no scene in a shard is tried when the folder is not complete; a complete one is opened as it is.
 """
 
+import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +18,7 @@ from alpamayo_r1.training.prepared.moments import source_of
 from alpamayo_r1.training.prepared.prepared_set import PreparedSet
 from alpamayo_r1.training.prepared.request import PrepareRequest
 from alpamayo_r1.training.prepared.work import Chunk, Work
-from batch_runs.outcomes import ALREADY_DONE, DONE, FAILED, Tally, write_summary
+from batch_runs.outcomes import ALREADY_DONE, DONE, FAILED, REJECTED, Tally, write_summary
 from batch_runs.parallel import WorkerDied, map_ordered, useful_workers
 from batch_runs.progress import progress
 from driving_clips import files
@@ -54,6 +56,18 @@ def prepare(request: PrepareRequest, say: Callable[[str], None]) -> PreparedSet:
     return PreparedSet.open(request.out)
 
 
+def left_out_of(folder: str) -> Counter[str]:
+    """Return how many labels a folder has no scenes of, by reason, as its summary says; nothing where that is gone."""
+    found: Counter[str] = Counter()
+    try:
+        content = json.loads(files.read_text(files.join(folder, SUMMARY)))
+        for reasons in (content["labels_left_out"], content["reasons"][REJECTED], content["reasons"][FAILED]):
+            found.update(reasons)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Counter()
+    return found
+
+
 def _say_labels(reading: LabelReading, say: Callable[[str], None]) -> None:
     said = f"{len(reading.examples)} labels"
     if reading.left_out:
@@ -82,7 +96,8 @@ class _Run:
         if not tally.count(DONE):
             raise AlpamayoError(
                 f"{self.request.out}: none of {len(self.reading.examples)} labels gives a scene to learn from. "
-                f"{' '.join(tally.lines('scenes')[1:])}"
+                f"{' '.join(tally.lines('scenes')[1:])} Look at data.dataset, data.data_dir, data.video_dir and "
+                "data.cameras."
             )
         self.folder.complete(self.request.places())
 
