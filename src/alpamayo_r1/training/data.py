@@ -49,6 +49,7 @@ class LoaderBatches:
     def __init__(self, loader: Any, accelerator: Accelerator) -> None:
         loader.worker_init_fn = _leave_signals_to_the_first
         self._loader = accelerator.prepare_data_loader(loader)
+        self._resumed: Any = None  # that of the epoch which a training goes on in
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -60,18 +61,20 @@ class LoaderBatches:
             AlpamayoError: a scene that cannot be read, or be made a batch of.
         """
         self._loader.set_epoch(number)
-        loader = skip_first_batches(self._loader, skip) if skip else self._loader
+        if skip:
+            self._resumed = skip_first_batches(self._loader, skip)
         try:
-            yield from loader
+            yield from self._resumed if skip else self._loader
         except AlpamayoError as error:
             raise AlpamayoError(_said_in_worker(str(error))) from None
-        finally:
-            if loader is not self._loader:
-                _end_workers(loader)
+        if skip:
+            _end_workers(self._resumed)
 
     def close(self) -> None:
         """End the worker processes."""
-        _end_workers(self._loader)
+        for loader in (self._loader, self._resumed):
+            if loader is not None:
+                _end_workers(loader)
 
 
 def _end_workers(loader: Any) -> None:

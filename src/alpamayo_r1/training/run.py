@@ -111,7 +111,7 @@ def train(settings: TrainSettings, get_data: GetData = prepared_data) -> TrainRe
     accelerator = _accelerator(settings)
     checkpoints = Checkpoints(Path(settings.out) / CHECKPOINTS, settings.train.keep)
     earlier = _earlier(settings, checkpoints)
-    _refuse_foreign(Path(settings.out), Path(settings.data.prepared))
+    _refuse_foreign(Path(settings.out).absolute(), Path(settings.data.prepared).absolute())
     described = {**settings.as_json(), "processes": accelerator.num_processes}
     _refuse_other(described, settings, earlier)
     attention = settings.model.attn_implementation
@@ -252,7 +252,9 @@ def _refuse_foreign(out: Path, prepared: Path) -> None:
     """Raise AlpamayoError where a folder holds something else than a training."""
     if not out.is_dir() or (out / SETTINGS).is_file():
         return
-    known = {CHECKPOINTS, MODEL, LOSSES, BOARD, SUMMARY, prepared.name if prepared.parent == out else ""}
+    known = {CHECKPOINTS, MODEL, LOSSES, BOARD, SUMMARY}
+    if prepared.is_relative_to(out):  # there already where the training was killed while it prepared
+        known.update(prepared.relative_to(out).parts[:1])
     if foreign := sorted(path.name for path in out.iterdir() if path.name not in known):
         raise AlpamayoError(
             f"out={out}: expected a new folder, an empty one or that of a training, found {', '.join(foreign[:3])} in "

@@ -71,17 +71,28 @@ def test_workers_change_nothing(asked, tmp_path):
     assert not active_children()
 
 
-def test_a_damaged_picture_ends_the_training_and_its_workers(asked, tmp_path):
-    train(asked("stage1", "first", "train.steps=1"))
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_damaged_picture_ends_the_training_and_its_workers(asked, tmp_path, step):
+    """Also one that goes on: within an epoch of three batches, and after it."""
+    train(asked("stage1", "out"))
+    for later in range(step + 1, 7):
+        shutil.rmtree(tmp_path / "out" / "checkpoints" / f"step_{later:06d}")
     (scenes,) = (tmp_path / "prepared").glob("scenes-*")
     content = scenes.read_bytes()
     scenes.write_bytes(content.replace(b"WEBP", b"WEPB"))
     with pytest.raises(AlpamayoError) as caught:
-        train(asked("stage1", "second", "data.num_workers=1"))
+        train(asked("stage1", "out", "data.num_workers=1"))
     assert str(caught.value).startswith(f"{scenes}: ")
     assert str(caught.value).endswith("prepare again.")
     assert "\n" not in str(caught.value)
     assert not active_children()
+
+
+def test_what_was_killed_while_it_prepared_goes_on(asked, tmp_path):
+    prepared = tmp_path / "out" / "cache" / "prepared"
+    prepared.mkdir(parents=True)
+    train(asked("stage1", "out", f"data.prepared={prepared}", "train.steps=1"))
+    assert (tmp_path / "out" / "model").is_dir()
 
 
 def test_a_folder_with_something_else_is_left_alone(asked, tmp_path):
